@@ -1,0 +1,65 @@
+"""JSON records in a file, one a line: appended whole, read while they grow, whole again after a crash."""
+
+import json
+import os
+import pathlib
+import threading
+
+
+def plain(value):
+    """NumPy and torch values as JSON's own types; anything else is refused."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} cannot be stored in a run: use numbers, text, lists or dictionaries")
+
+
+class Records:
+    """A file of JSON records, appended with whole lines and read onwards from where the last reading ended."""
+
+    def __init__(self, file: pathlib.Path):
+        self.file, self.records = file, []
+        self._offset, self._descriptor, self._lock = 0, None, threading.Lock()
+
+    def append(self, records: list) -> None:
+        block = "".join(json.dumps(record, default=plain) + "\n" for record in records).encode()
+        with self._lock:
+            if self._descriptor is None:
+                self._descriptor = os.open(self.file, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+                self._cut_torn_line()
+            while block:  # a signal can end a write early
+                block = block[os.write(self._descriptor, block) :]
+
+    def _cut_torn_line(self) -> None:
+        # The last writer was killed in mid-write: drop its torn line, or the next record would be glued to it.
+        content = self.file.read_bytes()
+        if content and not content.endswith(b"\n"):
+            os.ftruncate(self._descriptor, content.rfind(b"\n") + 1)
+
+    def refresh(self) -> list:
+        """Every complete record so far; a torn last line is left for later."""
+        with self._lock:
+            if self.file.exists():
+                with open(self.file, "rb") as stream:
+                    stream.seek(self._offset)
+                    block = stream.read()
+                end = block.rfind(b"\n") + 1
+                for line in block[:end].splitlines():
+                    self.records.append(self._parse(line))
+                self._offset += end
+            return self.records
+
+    def _parse(self, line: bytes) -> dict:
+        try:
+            record = json.loads(line)
+        except ValueError as error:
+            raise ValueError(f"{self.file}, line {len(self.records) + 1}: not a JSON record ({error})") from None
+        step = record.get("step") if isinstance(record, dict) else None
+        if not isinstance(record, dict) or not ("event" in record or (isinstance(step, int) and step >= 0)):
+            raise ValueError(f"{self.file}, line {len(self.records) + 1}: not a record of a run: no step")
+        return record
+
+    def close(self) -> None:
+        with self._lock:
+            if self._descriptor is not None:
+                os.close(self._descriptor)
+                self._descriptor = None
