@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from rlkit import checks, html, paths, provenance
+from rlkit import checks, paths, provenance
 from rlkit.records import Records, plain
 
 FORMAT, VERSION = "rlkit-run", 1
@@ -259,21 +259,16 @@ class Run:
 
     def figure(self, metric: str | None = None):
         """A plotly figure of one metric (default: the first): each seed thin, their mean thick."""
-        import plotly.graph_objects as go
-
         from rlkit import plots
 
         metric = metric or next(iter(self.metric_names), "")
         steps, values = self.series(metric)
-        figure = plots.figure(title=f"{html.escape(self.name)}: {html.escape(metric)}", x="step", y=html.escape(metric))
-        seeds = self.seeds or range(values.shape[1])
-        for seed, column in zip(seeds, values.T, strict=True) if values.shape[1] > 1 else ():
-            line = {"color": html.COLOURS[0], "width": 1}
-            figure.add_trace(
-                go.Scatter(x=steps, y=column, name=f"seed {seed}", line=line, opacity=0.35, showlegend=False)
-            )
-        mean = f"mean of {values.shape[1]} seeds" if values.shape[1] > 1 else html.escape(metric)
-        figure.add_trace(go.Scatter(x=steps, y=values.mean(1), name=mean, line={"color": html.COLOURS[0], "width": 3}))
+        figure = plots.figure(title=f"{self.name}: {metric}", x="step", y=metric)
+        many = values.shape[1] > 1
+        for seed, column in zip(self.seeds or range(values.shape[1]), values.T, strict=True) if many else ():
+            figure.add_scatter(x=steps, y=column, name=f"seed {seed}", line=plots.line(0) | {"width": 1}, opacity=0.35)
+        name = f"mean of {values.shape[1]} seeds" if many else plots.label(metric)
+        figure.add_scatter(x=steps, y=values.mean(1), name=name, line=plots.line(0) | {"width": 3})
         return figure
 
     def __repr__(self) -> str:
