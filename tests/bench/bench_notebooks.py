@@ -1,0 +1,31 @@
+"""CPU-seconds of each notebook's kernel, run top to bottom as CI runs it (RLKIT_SYNC=1, one thread)."""
+
+import os
+
+import nbformat
+from nbclient import NotebookClient
+
+from rlkit import paths
+
+LIMITS = {"00_start_here": 60, "00_": 90}  # chapters of language models get more in their own issues
+PAPER_LIMIT = 60
+
+
+def _limit(name: str) -> int:
+    return next((seconds for start, seconds in LIMITS.items() if name.startswith(start)), PAPER_LIMIT)
+
+
+def rows() -> list:
+    """One row a notebook: CPU-seconds of its kernel, imports included."""
+    os.environ |= {"RLKIT_SYNC": "1", "OMP_NUM_THREADS": "1"}
+    table = []
+    for file in sorted((paths.repository() / "notebooks").rglob("*.ipynb")):
+        notebook = nbformat.read(file, as_version=4)
+        notebook.cells.append(nbformat.v4.new_code_cell("import time\ntime.process_time()"))
+        resources = {"metadata": {"path": str(file.parent)}}
+        done = NotebookClient(notebook, timeout=None, kernel_name="python3", resources=resources).execute()
+        seconds = float(done.cells[-1].outputs[-1].data["text/plain"])
+        limit = _limit(file.stem)
+        row = {"work": f"notebook {file.stem}", "ours": seconds, "theirs": None, "ratio": None, "must": f"<= {limit} s"}
+        table.append(row)
+    return table
