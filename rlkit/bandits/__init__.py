@@ -23,7 +23,8 @@ In a notebook: `live(summarise(play(...)))`.
                 gradient_bandit(step_size, baseline)  ucb1(c)  kl_ucb(c)  sliding_window_ucb(window, xi)
                 thompson_beta(a, b)  thompson_gaussian(sd, prior_mean, prior_sd)
       context   linucb(alpha, ridge)  linear_thompson(sd, ridge)
-    indices     ucb_index(mean, count, t, c)  kl_ucb_index(mean, count, t, c)  lai_robbins(arms)
+    indices     ucb_index(mean, count, t, c)  kl_ucb_index(mean, count, t, c)  lcb_index(count, total, L)
+                incremental_mean(mean, count, reward)  lai_robbins(arms)
     softmax     softmax(H)  softmax_gradient(H, advantage)  sampled_gradients(H, advantage, samples, seed)
     offline     empirical_best(count, total)  lcb(count, total, L)  optimistic_best(count, total, L)
                 most_played(count)  ips(reward, propensity, target)  snips(reward, propensity, target)
@@ -35,9 +36,18 @@ observe and pull (arms.py).
 
 from rlkit.bandits.arms import abrupt, bernoulli, gaussian, lai_robbins, random_walk, testbed
 from rlkit.bandits.contextual import classification, linear, linear_thompson, linucb
-from rlkit.bandits.offline import doubly_robust, empirical_best, ips, lcb, most_played, optimistic_best, snips
+from rlkit.bandits.offline import (
+    doubly_robust,
+    empirical_best,
+    ips,
+    lcb,
+    lcb_index,
+    most_played,
+    optimistic_best,
+    snips,
+)
 from rlkit.bandits.play import Pull, play, summarise
-from rlkit.bandits.policies import epsilon_greedy, gradient_bandit, optimistic, random_argmax
+from rlkit.bandits.policies import epsilon_greedy, gradient_bandit, incremental_mean, optimistic, random_argmax
 from rlkit.bandits.softmax import sampled_gradients, softmax, softmax_gradient
 from rlkit.bandits.thompson import thompson_beta, thompson_gaussian
 from rlkit.bandits.ucb import kl_bernoulli, kl_ucb, kl_ucb_index, sliding_window_ucb, ucb1, ucb_index
@@ -52,12 +62,14 @@ __all__ = [
     "epsilon_greedy",
     "gaussian",
     "gradient_bandit",
+    "incremental_mean",
     "ips",
     "kl_bernoulli",
     "kl_ucb",
     "kl_ucb_index",
     "lai_robbins",
     "lcb",
+    "lcb_index",
     "linear",
     "linear_thompson",
     "linucb",

@@ -36,18 +36,27 @@ def empirical_best(count, total, seed=0):
     return _pick(np.where(count > 0, mean, -np.inf), seed)
 
 
-def lcb(count, total, L, seed=0):
-    """The arm with the highest lower confidence bound: mean - b with b = sqrt(L / (2 count)), -inf without data.
+def lcb_index(count, total, L):
+    """The lower confidence bound of each arm: total / count - sqrt(L / (2 count)), and -inf for an arm without data.
 
-    Pessimism: Rashidinejad, Zhu, Ma, Jiao and Russell (2021), Algorithm 1. For rewards in [0, 1] Hoeffding's inequality
-    makes each bound hold with probability 1 - exp(-L).
+    For rewards in [0, 1] Hoeffding's inequality makes each bound hold with probability 1 - exp(-L). Rashidinejad, Zhu,
+    Ma, Jiao and Russell (2021), Algorithm 1.
 
-    Args: count, total [..., A]; L: number above 0, such as ln(A / delta); seed: breaks ties at random.
-    Returns: action [...]. Raises: as empirical_best, and when L is not above 0.
+    Args: count, total [..., A]; L: number above 0, such as ln(A / delta).
+    Returns: index [..., A], in units of reward. Raises: as empirical_best, and when L is not above 0.
     """
     count, mean = _data(count, total)
     width = np.sqrt(checks.positive("L", L) / (2 * np.maximum(count, 1)))
-    return _pick(np.where(count > 0, mean - width, -np.inf), seed)
+    return np.where(count > 0, mean - width, -np.inf)
+
+
+def lcb(count, total, L, seed=0):
+    """Pessimism: the arm with the highest `lcb_index`. Rashidinejad et al. (2021), Algorithm 1.
+
+    Args: count, total [..., A]; L: number above 0; seed: breaks ties at random.
+    Returns: action [...]. Raises: as lcb_index.
+    """
+    return _pick(lcb_index(count, total, L), seed)
 
 
 def optimistic_best(count, total, L, seed=0):

@@ -54,6 +54,15 @@ def start_averages(runs, arms, rng, initial=0.0):
     return SimpleNamespace(mean=table(runs, arms, initial), count=table(runs, arms), t=0, run=np.arange(runs), rng=rng)
 
 
+def incremental_mean(mean, count, reward):
+    """The average of `count` rewards from the average of all but the newest: mean + (reward - mean) / count.
+
+    Sutton and Barto (2018), equation 2.3. Args: numbers or arrays of one shape; count includes the newest reward, so it
+    is at least 1 (and at count = 1 the old mean does not matter). Returns: mean, in units of reward.
+    """
+    return mean + (reward - mean) / count
+
+
 def update_average(state, action, reward, step_size=None):
     """mean[a] += step (reward - mean[a]), with step = 1 / count[a] (the sample average) or a constant.
 
@@ -63,7 +72,10 @@ def update_average(state, action, reward, step_size=None):
     count = state.count[pulled] + 1
     mean = state.mean[pulled]
     state.count[pulled] = count
-    state.mean[pulled] = mean + (reward - mean) * (1 / count if step_size is None else step_size)
+    if step_size is None:
+        state.mean[pulled] = incremental_mean(mean, count, reward)
+    else:
+        state.mean[pulled] = mean + step_size * (reward - mean)
     state.t += 1
 
 
