@@ -1,0 +1,92 @@
+"""The exercises: where each one's reference lives, and the cases on which a reader's function is compared with it.
+
+Cases are tuples of arguments. Edge cases come first and are small, so the first difference a reader sees is readable;
+random inputs are rounded for the same reason.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Exercise(NamedTuple):
+    """`place` is "module:function" (imported only when needed); `cases(rng)` lists tuples of its arguments."""
+
+    place: str
+    cases: Callable[[np.random.Generator], list[tuple]]
+
+
+def _counts(rng, arms: int) -> np.ndarray:
+    """How often each arm was pulled [A]; about one arm in six never was."""
+    return np.where(rng.random(arms) < 1 / 6, 0.0, rng.integers(1, 40, size=arms))
+
+
+def _ucb_index(rng):
+    cases = [
+        (np.array([0.5]), np.array([1.0]), 1),
+        (np.array([0.5, 0.5]), np.array([10.0, 1.0]), 11),
+        (np.array([0.25, 0.0]), np.array([4.0, 0.0]), 4),
+        (np.array([0.0, 1.0, 0.5]), np.array([100.0, 100.0, 800.0]), 1000),
+    ]
+    for arms in (*rng.integers(2, 6, size=30), 10):
+        count = _counts(rng, arms)
+        mean = np.where(count > 0, rng.random(arms).round(3), 0.0)
+        cases.append((mean, count, max(int(count.sum()), 1)))
+    return cases
+
+
+def _incremental_mean(rng):
+    cases = [(0.0, 1, 0.75), (0.5, 2, 0.5), (0.25, 4, 1.0), (5.0, 1, 0.0), (-1.5, 1_000_000, 2.0)]
+    for _ in range(30):
+        mean, reward = rng.normal(size=2).round(3).tolist()
+        cases.append((mean, int(rng.integers(1, 100)), reward))
+    return cases
+
+
+def _softmax_gradient(rng):
+    cases = [
+        (np.array([0.0, 0.0]), np.array([1.0, 0.0])),
+        (np.array([0.0]), np.array([1.0])),
+        (np.array([1.0, 0.0, -1.0]), np.array([2.0, 2.0, 2.0])),  # no arm is better: no gradient
+        (np.array([0.0, 0.0, 0.0]), np.array([-1.0, 0.0, 0.0])),
+        (np.array([1000.0, 1000.0]), np.array([1.0, 0.0])),  # exp(1000) overflows
+    ]
+    for arms in (*rng.integers(2, 6, size=30), 10):
+        cases.append((rng.normal(size=arms).round(3), rng.normal(size=arms).round(3)))
+    return cases
+
+
+def _ips(rng):
+    cases = [
+        (np.array([1.0]), np.array([0.5]), np.array([0.5])),
+        (np.array([1.0]), np.array([0.25]), np.array([1.0])),
+        (np.array([1.0, 0.0, 1.0]), np.array([0.5, 0.5, 0.25]), np.array([0.0, 0.0, 0.0])),
+        (np.array([2.0, -1.0]), np.array([1.0, 0.1]), np.array([0.5, 0.2])),
+    ]
+    for pulls in (*rng.integers(2, 6, size=30), 200):
+        propensity = rng.uniform(0.05, 1.0, size=pulls).round(3)
+        cases.append((rng.normal(size=pulls).round(3), propensity, rng.random(pulls).round(3)))
+    return cases
+
+
+def _lcb_index(rng):
+    cases = [
+        (np.array([1.0]), np.array([1.0]), 0.5),
+        (np.array([100.0, 1.0]), np.array([50.0, 1.0]), 2.0),
+        (np.array([4.0, 0.0]), np.array([1.0, 0.0]), 1.0),  # an arm without data
+        (np.array([10.0, 10.0]), np.array([5.0, 5.0]), 1e-3),
+    ]
+    for arms in (*rng.integers(2, 6, size=30), 10):
+        count = _counts(rng, arms)
+        cases.append((count, (count * rng.random(arms)).round(2), round(float(rng.uniform(0.1, 5.0)), 2)))
+    return cases
+
+
+EXERCISES = {
+    "bandits/incremental_mean": Exercise("rlkit.bandits.policies:incremental_mean", _incremental_mean),
+    "bandits/ucb_index": Exercise("rlkit.bandits.ucb:ucb_index", _ucb_index),
+    "bandits/softmax_gradient": Exercise("rlkit.bandits.softmax:softmax_gradient", _softmax_gradient),
+    "bandits/ips": Exercise("rlkit.bandits.offline:ips", _ips),
+    "bandits/lcb_index": Exercise("rlkit.bandits.offline:lcb_index", _lcb_index),
+}
