@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from . import paths
+from rlkit import paths
 
 NOT_BUILT = "not yet built"
 

@@ -6,9 +6,8 @@ import json
 import numpy as np
 import pytest
 
-from rlkit import exercises
-from rlkit.exercise_cases import EXERCISES, Exercise
-from rlkit.exercises import check, reference, solution
+from rlkit.exercises import EXERCISES, Exercise, check, checking, reference, solution
+from rlkit.html import escape
 
 
 def scaled(values, factor):
@@ -28,7 +27,7 @@ def _cases(rng):
 def small(monkeypatch):
     """A registry with two small exercises whose references are in this file."""
     registry = {name: Exercise(f"{__name__}:{name}", _cases) for name in ("scaled", "split")}
-    monkeypatch.setattr(exercises, "EXERCISES", registry)
+    monkeypatch.setattr(checking, "EXERCISES", registry)
 
 
 @pytest.mark.parametrize("name", EXERCISES)
@@ -238,9 +237,9 @@ def test_the_solution_is_the_librarys_own_source(name):
     source = inspect.getsource(reference(name))
     assert repr(shown).endswith(source.rstrip())
     text = shown.to_html().split("<pre", 1)[1].split(">", 1)[1].removesuffix("</pre>")
-    assert exercises.escape("def ").strip() in text and shown._repr_html_() == shown.to_html()
+    assert escape("def ").strip() in text and shown._repr_html_() == shown.to_html()
     plain = "".join(part.split(">", 1)[-1] for part in text.split("<"))
-    assert plain.rstrip() == exercises.escape(source).rstrip()
+    assert plain.rstrip() == escape(source).rstrip()
 
 
 def test_a_check_and_a_solution_have_text_and_html_twins_in_ipython():

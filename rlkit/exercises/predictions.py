@@ -8,8 +8,8 @@ import os
 
 import ipywidgets
 
-from . import paths
-from .html import COLOURS, escape
+from rlkit import paths
+from rlkit.html import COLOURS, escape
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 

@@ -1,21 +1,4 @@
-"""Exercises whose reference solution is the library itself: write the function, check it, read the tested source.
-
-An exercise is one notebook cell, tagged `exercise`, that stands alone: its own imports, the function with `...` in its
-place, and as its last line `check(name, function)`. The blank runs without an exception and says "not done yet";
-tests/notebooks/test_exercises.py runs each such cell alone, blank and with the reference in its place. Its arguments
-have the names that the library's function has. Afterwards `solution(name)` shows the source of that function.
-
-    import numpy as np
-    from rlkit.exercises import check
-
-    def ucb_index(mean, count, t):
-        ...
-
-    check("bandits/ucb_index", ucb_index)
-
-To add an exercise, add a row to EXERCISES: the function's place, and the cases on which answers are compared, small
-edge cases first, so that the first difference a reader sees is a small one. predict() and outcome() are here too.
-"""
+"""check() a reader's function against the library's own, and show the library's source as the solution."""
 
 import copy
 import importlib
@@ -27,11 +10,8 @@ import numpy as np
 from pygments.lexers import PythonLexer
 from pygments.token import Comment, Keyword, String
 
-from .exercise_cases import EXERCISES
-from .html import COLOURS, escape
-from .predictions import Outcome, Predict, outcome, predict
-
-__all__ = ["EXERCISES", "Check", "Outcome", "Predict", "check", "outcome", "predict", "reference", "solution"]
+from rlkit.exercises.cases import EXERCISES
+from rlkit.html import COLOURS, escape
 
 RELATIVE, ABSOLUTE = 1e-5, 1e-8  # how far two floats may differ and still agree
 SEED = 0

@@ -6,7 +6,7 @@ import ipywidgets
 import pytest
 
 from rlkit.exercises import outcome, predict
-from rlkit.predictions import WIDGET_VIEW
+from rlkit.exercises.predictions import WIDGET_VIEW
 
 OPTIONS = ("UCB1", "epsilon-greedy", "neither")
 QUESTION = "Which policy has less regret after 1,000 pulls?"
