@@ -1,0 +1,184 @@
+"""RewardCurves: the learning curves of several runs and seeds, live while they grow, static when read later."""
+
+import threading
+import time
+
+import ipywidgets as widgets
+
+from rlkit import checks
+from rlkit.html import escape, table
+from rlkit.runs import Run
+from rlkit.widgets import show, svg
+from rlkit.widgets.lines import REPLICATES, summarise
+
+WINDOWS = (1, 3, 10, 30, 100, 300, 1000)
+LIVE = ("running", "paused", "stopping")
+_PAUSE = 0.2  # seconds between two drawings while a run is live
+
+
+class RewardCurves:
+    """Learning curves of one or more runs: mean or IQM over seeds with a 95 % interval, smoothing, Pause and Stop.
+
+    runs: rlkit.runs.Run, growing or ended. metric: the metric shown first (default: the first that a run logged).
+    Put it last in a cell to show it. `box` is the ipywidget itself, `to_html()` the static twin. While a run is live
+    the curves follow it, at most five drawings a second; when it ends the widget lets go of it.
+    Raises ValueError without runs, TypeError for anything else than a Run.
+    """
+
+    def __init__(self, *runs: Run, metric: str | None = None):
+        if not runs:
+            raise ValueError("runs=(): must be at least one Run")
+        for run in runs:
+            if not isinstance(run, Run):
+                raise TypeError(f"runs={svg.short(repr(run), 80)}: must be Runs; a handle has its own as handle.run")
+        self.runs, self._lock, self._drawn, self._quiet = list(runs), threading.RLock(), 0.0, False
+        self._later, self._leave = None, []
+        self.metric = show.labelled(widgets.Dropdown, "metric", layout={"width": "240px"})
+        self.statistic = show.labelled(
+            widgets.Dropdown, "over seeds", options=[("mean", "mean"), ("IQM", "IQM")], layout={"width": "160px"}
+        )
+        sizes = [("off", 1)] + [(f"last {n:,}", n) for n in WINDOWS[1:]]
+        self.window = show.labelled(
+            widgets.SelectionSlider, "smoothing", options=sizes, continuous_update=False, layout={"width": "320px"}
+        )
+        self.numbers = show.labelled(widgets.Checkbox, "show as table", indent=False, layout={"width": "140px"})
+        self.pause = show.button("Pause", self._toggle, "Hold the run before its next step", "rlkit-pause")
+        self.stop = show.button("Stop", self._end, "End the run between two steps; what it logged stays", "rlkit-stop")
+        self.refresh = show.button("Refresh", self._draw, "Read again what the run has logged", "rlkit-refresh")
+        self.status, self.picture, self.twin = widgets.HTML(), widgets.HTML(), widgets.HTML()
+        self.status.add_class("rlkit-status")
+        self._select(metric)
+        self.box = widgets.VBox(
+            [
+                show.row(self.metric, self.statistic, self.window, self.numbers),
+                show.row(self.pause, self.stop, self.refresh, self.status),
+                self.picture,
+                self.twin,
+            ]
+        )
+        self.box.add_class("rlkit-curves")
+        for control in (self.metric, self.statistic, self.window, self.numbers):
+            control.observe(self._changed, "value")
+        self._leave = [run.watch(self._logged) for run in self.runs if run.state in LIVE]
+        self._draw()  # after watch: a run that ends in between is still drawn with its end
+
+    def _select(self, wanted: str | None = None) -> None:
+        """Offer the metrics logged so far and keep the one shown."""
+        names = list(dict.fromkeys(name for run in self.runs for name in run.metric_names))
+        names = [
+            name for name in names if name == wanted or name.removesuffix("_se") not in names or name[-3:] != "_se"
+        ]
+        wanted = wanted if wanted is not None else self.metric.value
+        if wanted is not None and names and wanted not in names:
+            checks.fail("metric", wanted, "one of " + ", ".join(names))
+        if names != [value for _, value in self.metric.options]:
+            self._quiet = True
+            self.metric.options = [(svg.short(name), name) for name in names]
+            self.metric.value = wanted if wanted in names else next(iter(names), None)
+            self._quiet = False
+
+    def _changed(self, _) -> None:
+        if not self._quiet:
+            self._draw()
+
+    def _logged(self) -> None:
+        # Called in the thread that logged. What comes too soon is drawn a little later by a timer, so that the newest
+        # step is seen even if the next one takes minutes; the end of a run is drawn at once.
+        # A handle knows its state; a run without one must look into its file.
+        ended = not any((run.handle or run).state in LIVE for run in self.runs)
+        with self._lock:
+            wait = 0 if ended else self._drawn + _PAUSE - time.monotonic()
+            if wait > 0:
+                if self._later is None:
+                    self._later = threading.Timer(wait, self._catch_up)
+                    self._later.daemon = True
+                    self._later.start()
+                return
+            self._draw()
+            if ended:
+                self.close()
+
+    def _catch_up(self) -> None:
+        with self._lock:
+            self._later = None
+            if self._leave:
+                self._draw()
+
+    def close(self) -> None:
+        """Stop following the runs; what is drawn stays."""
+        with self._lock:
+            while self._leave:
+                self._leave.pop()()
+
+    def _toggle(self) -> None:
+        for run in self._live():
+            run.handle.resume() if run.state == "paused" else run.handle.pause()
+        self._draw()
+
+    def _end(self) -> None:
+        for run in self._live():
+            run.handle.stop()
+        self._draw()
+
+    def _live(self) -> list[Run]:
+        return [run for run in self.runs if run.handle is not None and run.state in LIVE]
+
+    def _draw(self) -> None:
+        """Read the runs and set the widgets; one thread at a time."""
+        with self._lock:
+            self._select()
+            live = self._live()
+            paused = bool(live) and all(run.state == "paused" for run in live)
+            show.visible(self.pause, bool(live))
+            show.visible(self.stop, bool(live))
+            show.visible(self.refresh, any(run.state in ("unfinished", *LIVE) and run not in live for run in self.runs))
+            self.pause.description = "Resume" if paused else "Pause"
+            self.status.value = self._words()
+            picture, numbers = self._view()
+            self.picture.value, self.twin.value = picture, numbers if self.numbers.value else ""
+            self._drawn = time.monotonic()
+
+    def _words(self) -> str:
+        """The state of each run, in words."""
+        several = len(self.runs) > 1
+        words = []
+        for run in self.runs:
+            step = "no step yet" if run.last_step is None else f"step {run.last_step:,}"
+            error = f": {svg.short(run.error, 200)}" if run.error else ""
+            words.append(f"{svg.short(run.path.name) + ': ' if several else ''}{run.state}, {step}{error}")
+        return f"<span>{escape('; '.join(words))}</span>"
+
+    def _view(self) -> tuple[str, str]:
+        """(picture with its caption, table), both HTML."""
+        metric, statistic, window = self.metric.value or "", self.statistic.value, self.window.value
+        points = max(60, min(400, 1200 // len(self.runs)))
+        lines, rows = zip(*(summarise(run, metric, statistic, window, points) for run in self.runs), strict=True)
+        counts = sorted({row[2] for row in rows} - {"–", "as logged"})
+        kinds = {row[2] for row in rows} - {"–", 1}
+        over = f"{statistic} over {' or '.join(map(str, counts))} seeds" if counts else "as logged"
+        over = "one seed" if counts == [1] else over
+        spoken = [f"{r[0]}: {r[1]}, {r[4]} at step {r[3]} (95 % interval {r[5]})." for r in rows]
+        title, axis = f"{metric or 'nothing logged yet'} by step", f"{metric} ({over})" if metric else ""
+        picture = svg.chart(list(lines), title, "step", axis, " ".join(spoken))
+        method = "Student's t over seeds" if statistic == "mean" else f"bootstrap over seeds, {REPLICATES} replicates"
+        method = method if set(counts) - {1} else "1.96 standard errors as logged"
+        caption = f"Line: {over}." + (f" Band: 95 % interval ({method})." if kinds else "")
+        smoothed = f", smoothed over {window:,}" if window > 1 else ""
+        if window > 1:
+            caption += f" Smoothed over the last {window:,} logged steps; the faint line is not smoothed."
+        if any("not finite" in str(row[4]) for row in rows):
+            caption += " A line breaks where a seed's value is not finite."
+        last = f"last {statistic}{smoothed}"
+        columns = ("run", "state", "seeds", "last step", last, "95 % interval", f"{statistic}, all steps")
+        return picture + show.note(caption), table(columns, rows, f"{svg.short(metric, 200)} by run")
+
+    def to_html(self) -> str:
+        """The same view without a kernel: state, picture and table as one HTML fragment that loads nothing."""
+        with self._lock:
+            picture, numbers = self._view()
+            if self._live():
+                picture += show.note("Taken while the run was going on; run the cell again for the rest.")
+            return f"<div>{self._words()}{picture}{show.details('The numbers as a table', numbers)}</div>"
+
+    def _repr_mimebundle_(self, **_) -> dict:
+        return show.bundle(self.box, self.to_html(), f"RewardCurves of {', '.join(repr(run) for run in self.runs)}")
