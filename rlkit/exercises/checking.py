@@ -84,12 +84,19 @@ def _try(function, case: tuple, truth) -> str | list | None:
     except (Exception, SystemExit) as error:  # noqa: BLE001 the reader's own mistake, shown to the reader
         problem = _one_line(error)
         return NOT_DONE if "ellipsis" in problem else [expected, ("yours raises", problem)]  # a `...` left in a sum
-    if answer is None or answer is ...:
+    if _is_blank(answer):
         return NOT_DONE
     if any(_changed(before, after) for before, after in zip(case, given, strict=True)):
         return [("yours", "changes the arrays that it was given; work on a copy")]
     difference = _difference(answer, truth)
     return difference and [expected, *difference]
+
+
+def _is_blank(answer) -> bool:
+    """Nothing, a `...`, or a `...` somewhere inside."""
+    if isinstance(answer, np.ndarray):
+        return answer.dtype == object and any(part is ... for part in answer.flat)
+    return answer is None or answer is ... or (isinstance(answer, list | tuple) and any(map(_is_blank, answer)))
 
 
 def _difference(answer, truth) -> list | None:

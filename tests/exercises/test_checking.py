@@ -103,7 +103,18 @@ def blank_in_ufunc(values, factor):
     return np.sqrt(...)
 
 
-@pytest.mark.parametrize("function", [blank, blank_return, blank_raise, blank_inside, blank_in_ufunc])
+def blank_in_where(values, factor):
+    return np.where(values > 0, ..., 0.0)
+
+
+def blank_in_tuple(values, factor):
+    return [..., [0.0, None]]
+
+
+BLANKS = [blank, blank_return, blank_raise, blank_inside, blank_in_ufunc, blank_in_where, blank_in_tuple]
+
+
+@pytest.mark.parametrize("function", BLANKS)
 def test_a_blank_is_not_done_yet(small, function):
     result = check("scaled", function)
     assert not result and "not done yet" in repr(result) and "not done yet" in result.to_html() and not result.rows
