@@ -7,7 +7,8 @@ Arms are a record of the problem with three short methods, and keep nothing betw
     pull(world, action) -> [R]   one reward for each run
 
 and two numbers: `arms` (A) and `features` (d, 0 without context). No draw depends on the action, so two policies that
-are played with one seed meet the same noise. Your own arms are any object with these. Arms with a context: contextual.py.
+are played with one seed meet the same noise. Your own arms are any object with these. Arms
+with a context live in contextual.py.
 """
 
 from dataclasses import dataclass

@@ -45,7 +45,7 @@ def random_argmax(scores, rng):
     action = np.full(runs, -1)
     action[run] = arm
     if len(best) < runs or action.min() < 0:  # NaN equals nothing, so its run has no winner.
-        checks.fail(f"scores[{int(np.flatnonzero(action < 0)[0])}]", "nan", "numbers")
+        checks.fail(f"scores[{int(np.flatnonzero(action < 0)[0])}]", float("nan"), "a number")
     return action
 
 
