@@ -3,6 +3,7 @@
 import ipywidgets as widgets
 
 from rlkit.html import escape
+from rlkit.live import answers_while_waiting
 
 ROW = {"flex_flow": "row wrap", "align_items": "center", "width": "100%"}
 
@@ -28,7 +29,7 @@ def button(text: str, action, tooltip: str, style: str = "") -> widgets.Button:
     made.on_click(lambda _: action())
     if style:
         made.add_class(style)
-    return made
+    return answers_while_waiting(made)
 
 
 def visible(widget: widgets.Widget, shown: bool) -> None:
