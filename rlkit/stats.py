@@ -210,7 +210,7 @@ def paired_bootstrap(arms, effect, *, axes=("seed",), replicates=10_000, level=0
     arms that share them; draw episodes anew within each drawn seed (and problem). Both percentiles are then moved away
     from the estimate by `widening(u)`, where u is the smaller of S and the number of problems. Simulated coverage of a
     nominal 95 % is at least 93 % for 3, 5 and 10 seeds with normal variation, whether seeds or problems dominate
-    (tests/test_stats.py); above 99 % where problems dominate and seeds are few; 88 % for seeds with an exponential tail.
+    (tests/test_stats.py); 99 % where problems dominate and seeds are few; 88 % with an exponential tail.
 
     Raises ValueError for fewer than 2 seeds or problems, NaN, arms of different shapes, unknown axes, an effect that
     mixes replicates or is not finite on some. Source: Owen 2007 (arXiv 0711.0863) for the crossed ("pigeonhole") draw.
