@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from rlkit.bandits import doubly_robust, empirical_best, ips, lcb, most_played, optimistic_best, snips
+from rlkit.bandits import doubly_robust, empirical_best, ips, lcb, lcb_index, most_played, optimistic_best, snips
 
 # Choices
 
@@ -18,6 +18,11 @@ def test_choices_by_hand():
     assert most_played(count) == 3
     assert optimistic_best(count, total, L=2.0) == 2
     assert optimistic_best(count[[0, 1, 3]], total[[0, 1, 3]], L=2.0) == 0
+
+
+def test_lcb_index_by_hand():
+    index = lcb_index(np.array([[4.0, 0.0], [1.0, 25.0]]), np.array([[3.0, 0.0], [1.0, 5.0]]), L=2.0)
+    assert index == pytest.approx(np.array([[0.75 - 0.5, -np.inf], [1 - 1, 0.2 - 0.2]]))
 
 
 def test_lcb_bonus_is_root_l_over_2n():

@@ -10,6 +10,7 @@ from scipy.stats import chi2, ks_1samp, norm
 from rlkit.bandits import (
     epsilon_greedy,
     gradient_bandit,
+    incremental_mean,
     kl_bernoulli,
     kl_ucb,
     kl_ucb_index,
@@ -76,6 +77,13 @@ def test_the_first_pull_is_uniform(policy):
 
 
 # Averages and epsilon
+
+
+def test_incremental_mean_is_the_mean():
+    rewards, mean = np.random.default_rng(0).normal(size=(50, 4)), np.full(4, 9.0)
+    for count, reward in enumerate(rewards, start=1):
+        mean = incremental_mean(mean, count, reward)
+        assert mean == pytest.approx(rewards[:count].mean(axis=0), abs=1e-14)
 
 
 def test_sample_average_and_constant_step_by_hand():
