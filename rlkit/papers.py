@@ -5,13 +5,12 @@ appeared on arXiv, `arxiv` the arXiv identifier (None where there is none). To a
 """
 
 import difflib
-import json
 import re
 from typing import NamedTuple
 
 import pandas as pd
 
-from rlkit import paths
+from rlkit import claims, paths
 
 NOT_BUILT = "not yet built"
 
@@ -249,14 +248,11 @@ _BY_KEY = {paper.key: paper for paper in PAPERS}
 
 
 def _stored_verdict(key: str) -> str:
-    path = paths.data("results", f"{key}.json")
-    if not path.is_file():
-        return NOT_BUILT
     try:
-        verdict = json.loads(path.read_text(encoding="utf-8"))["verdict"]
-    except (ValueError, KeyError, TypeError):
+        verdict = claims.stored(key)
+    except ValueError:  # a damaged or newer file must not hide the other 84 papers; the verdict's own card says why
         return f"unreadable: data/results/{key}.json"
-    return verdict if isinstance(verdict, str) else f"unreadable: data/results/{key}.json"
+    return NOT_BUILT if verdict is None else verdict.outcome
 
 
 def find(key: str) -> Paper:

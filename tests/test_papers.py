@@ -1,11 +1,10 @@
 """The 85 papers: counts, keys, identifiers that agree with their years, and the state read from stored results."""
 
-import json
 import re
 
 import pytest
 
-from rlkit import papers, paths
+from rlkit import claims, declarations, papers, paths
 
 
 @pytest.fixture
@@ -85,11 +84,15 @@ def test_the_table_has_one_row_per_paper_and_the_promised_columns(checkout):
 
 
 def test_the_state_is_the_stored_verdict(checkout):
-    stored = {"verdict": "not reproduced: inconclusive", "estimate": 0.1}
-    (checkout / "data/results/nsr.json").write_text(json.dumps(stored))
-    frame = papers.table().set_index("key")
-    assert frame.loc["nsr", "state"] == "not reproduced: inconclusive"
-    assert frame.loc["prorl", "state"] == "not yet built"
+    clause = claims.Clause("sum", "the gradient sums to 0", ("within", -1e-9, 1e-9), lemma=True)
+    claim = claims.Claim("nsr", "a lemma", (clause,), arms=("one",), budget={}, grid={}, seeds=(0,))
+    for value, words in ((0.0, "certified"), (1.0, claim.verdict({"sum": 1.0}).outcome)):
+        stored = claim.verdict({"sum": value}).record()
+        declarations.write(checkout / "data/results/nsr.json", declarations.RESULT, stored)
+        frame = papers.table().set_index("key")
+        assert frame.loc["nsr", "state"] == papers.find("nsr").state == words
+        assert frame.loc["prorl", "state"] == "not yet built"
+    assert words.startswith("not ")
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"verdict": 3}', '"verdict"'])

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 from pygments.lexers import PythonLexer
-from pygments.token import Comment, Keyword, String
+from pygments.token import Comment, Keyword, Operator, String
 
 from rlkit.exercises.cases import EXERCISES
 from rlkit.html import COLOURS, escape
@@ -184,17 +184,15 @@ class Source:
         return f"# {self.title}\n{self.text.rstrip()}"
 
     def to_html(self) -> str:
-        """A `<pre>`; keywords, strings and comments differ in weight or slant as well as in colour."""
-        styles = (
-            (Keyword, f"font-weight:700;color:{COLOURS[0]}"),
-            (String, f"color:{COLOURS[2]}"),
-            (Comment, f"font-style:italic;color:{COLOURS[4]}"),
-        )
+        """A `<pre>`: keywords bold, strings and comments slanted and paler; no colour, so it reads in every theme."""
+        pale = "font-style:italic;opacity:0.8"
+        styles = ((Keyword, "font-weight:700"), (Operator.Word, "font-weight:700"), (String, pale), (Comment, pale))
         parts = []
         for kind, text in PythonLexer(stripnl=False).get_tokens(self.text):
             style = next((style for group, style in styles if kind in group), None)
             parts.append(f'<span style="{style}">{escape(text)}</span>' if style else escape(text))
-        return f'<div><b>{escape(self.title)}</b></div><pre style="color:inherit">{"".join(parts)}</pre>'
+        look = "color:inherit;white-space:pre;word-break:normal;overflow-x:auto;margin:4px 0;padding:0;font-size:90%"
+        return f'<div><b>{escape(self.title)}</b></div><pre style="{look}">{"".join(parts)}</pre>'
 
     _repr_html_ = to_html
 
