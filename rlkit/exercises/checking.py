@@ -192,7 +192,7 @@ class Source:
             style = next((style for group, style in styles if kind in group), None)
             parts.append(f'<span style="{style}">{escape(text)}</span>' if style else escape(text))
         look = "color:inherit;white-space:pre;word-break:normal;overflow-x:auto;margin:4px 0;padding:0;font-size:90%"
-        return f'<div><b>{escape(self.title)}</b></div><pre style="{look}">{"".join(parts)}</pre>'
+        return f'<div><b>{escape(self.title)}</b></div><pre tabindex="0" style="{look}">{"".join(parts)}</pre>'
 
     _repr_html_ = to_html
 
