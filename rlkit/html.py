@@ -27,16 +27,22 @@ def escape(text) -> str:
     return html.escape("".join(shown), quote=True)
 
 
+_CELL = "text-align:left;padding:2px 10px 2px 0"
+
+
+def _cell(value) -> str:
+    text = escape(value)
+    keep = ";white-space:nowrap" if len(text) <= 20 else ""  # a key or a number is not broken over two lines
+    return f'<td style="{_CELL}{keep}">{text}</td>'
+
+
 def table(columns, rows, caption="") -> str:
     """An HTML table with a caption and header cells; every cell is escaped.
 
     columns: names, one per column. rows: sequences of the same length. Returns HTML.
     """
-    head = "".join(f'<th scope="col" style="text-align:left;padding:2px 10px 2px 0">{escape(c)}</th>' for c in columns)
-    cell = '<td style="text-align:left;padding:2px 10px 2px 0">'
-    body = "".join("<tr>" + "".join(f"{cell}{escape(value)}</td>" for value in row) + "</tr>" for row in rows)
+    head = "".join(f'<th scope="col" style="{_CELL}">{escape(name)}</th>' for name in columns)
+    body = "".join("<tr>" + "".join(map(_cell, row)) + "</tr>" for row in rows)
     title = f'<caption style="text-align:left;font-weight:600">{escape(caption)}</caption>' if caption else ""
-    return (
-        f'<table style="border-collapse:collapse;color:inherit">{title}<thead><tr>{head}</tr></thead>'
-        f"<tbody>{body}</tbody></table>"
-    )
+    style = "border-collapse:collapse;line-height:1.4;margin:0 0 8px;color:inherit"
+    return f'<table style="{style}">{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'

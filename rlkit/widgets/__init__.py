@@ -1,5 +1,8 @@
 """Views of a Run, of the papers and of a verdict: core ipywidgets and inline SVG, each with a static twin."""
 
+from rlkit.widgets.cards import VerdictCard
 from rlkit.widgets.curves import RewardCurves
+from rlkit.widgets.playground import BanditPlayground
+from rlkit.widgets.tables import PapersTable, RunTable
 
-__all__ = ["RewardCurves"]
+__all__ = ["BanditPlayground", "PapersTable", "RewardCurves", "RunTable", "VerdictCard"]

@@ -52,3 +52,16 @@ def note(text) -> str:
 def details(summary: str, body: str) -> str:
     """A part of a static page that opens on demand, by mouse or keyboard; body is HTML."""
     return f'<details style="margin:2px 0"><summary>{escape(summary)}</summary>{body}</details>'
+
+
+def scroll(page: str, name: str) -> str:
+    """HTML in a region of limited height that the keyboard reaches and scrolls."""
+    style = "max-height:420px;overflow:auto"
+    return f'<div role="region" tabindex="0" aria-label="{escape(name)}" style="{style}">{page}</div>'
+
+
+def discard(box: widgets.Widget) -> None:
+    """Close a widget and everything inside it, so that neither side keeps it."""
+    for child in getattr(box, "children", ()):
+        discard(child)
+    box.close()
