@@ -60,7 +60,7 @@ def pytest_runtest_call(item):
 def pytest_terminal_summary(terminalreporter):
     """The time of each notebook: seconds on the clock, and seconds of CPU in its kernel."""
     reports = [r for kind in ("passed", "failed") for r in terminalreporter.stats.get(kind, [])]
-    reports = [r for r in reports if r.when == "call" and ".ipynb" in r.nodeid]
+    reports = [r for r in reports if r.when == "call" and r.nodeid.split("::")[0].endswith(".ipynb")]
     if reports:
         terminalreporter.section("notebooks")
     for report in sorted(reports, key=lambda r: r.nodeid):

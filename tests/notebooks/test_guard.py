@@ -67,10 +67,10 @@ def run(folder, notebooks, *options):
     command += ["-c", str(folder / "none.ini"), "--rootdir", str(folder), "--junitxml", str(folder / "report.xml")]
     done = subprocess.run([*command, *options, str(folder)], cwd=template.ROOT, capture_output=True, text=True)
     assert done.returncode in (0, 1), done.stdout + done.stderr
-    cases = ElementTree.parse(folder / "report.xml").iter("testcase")
-    reports = {
-        case.get("name").removesuffix(".ipynb"): "".join(case.itertext()) if len(case) else None for case in cases
-    }
+    reports = {}
+    for case in ElementTree.parse(folder / "report.xml").iter("testcase"):
+        bad = [*case.iter("failure"), *case.iter("error")]
+        reports[case.get("name").removesuffix(".ipynb")] = bad[0].text if bad else None
     assert reports.keys() == notebooks.keys()
     return reports, done.stdout
 
