@@ -141,7 +141,7 @@ class random_walk:
 class abrupt:
     """Bernoulli arms whose probabilities jump: row i of p [phases, A] holds for `every` pulls, then the next row.
 
-    After the last row the first comes again. The kind of problem in Garivier and Moulines (2011), section 5.
+    After the last row the first comes again. The kind of problem in Garivier and Moulines (2011).
     Raises: ValueError when p is no table of probabilities or every is no positive integer.
     """
 

@@ -53,7 +53,7 @@ class classification:
 
     The right label is never shown. Each run sees the rows in its own random order, every row once before any comes
     again (then in a new order). So over the first N pulls the reward is accuracy on rows not seen before. Dudik,
-    Langford and Li (2011), section 5, use the same reduction.
+    Langford and Li (2011) use the same reduction.
 
     X: [N, d]; y: [N] labels of any kind; action k means `classes[k]`.
     Raises: ValueError when X is empty, not a table, not finite, or y has another length.

@@ -108,7 +108,7 @@ def ips(reward, propensity, target):
 def snips(reward, propensity, target):
     """Self-normalised IPS: V = sum_i w_i r_i / sum_i w_i. Biased, consistent, and never outside the rewards' range.
 
-    Swaminathan and Joachims (2015), equation 9. Arguments and errors as ips; also a ValueError when all weights of a
+    Swaminathan and Joachims (2015). Arguments and errors as ips; also a ValueError when all weights of a
     data set are 0.
     """
     reward, weight = _weights(reward, propensity, target)

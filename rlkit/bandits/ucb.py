@@ -121,8 +121,8 @@ class sliding_window_ucb:
 
         mean over the window + sqrt(xi ln(min(t, window)) / count in the window)
 
-    Rewards in [0, 1]; an arm that has left the window is pulled again. Garivier and Moulines (2011), section 3.2, with
-    B = 1; they use xi = 0.6.
+    Rewards in [0, 1]; an arm that has left the window is pulled again. Garivier and Moulines (2011), with B = 1;
+    their analysis asks for xi above 1/2.
 
     State: `total`, `count` [R, A] in the window, `t`. Raises: ValueError when window or xi is not above 0.
     """
