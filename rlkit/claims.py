@@ -183,6 +183,19 @@ class Claim:
         return verdict
 
 
+def declared(key: str) -> Claim:
+    """The claim that was declared in data/claims/<key>.json, for a notebook to judge by without a second copy of it.
+
+    Raises ValueError for a key that is not one, or whose claim was never declared.
+    """
+    if not isinstance(key, str) or not re.fullmatch(measure.KEY, key):
+        checks.fail("key", key, "lower-case words joined by hyphens")
+    fields, _ = declarations.declared(key)
+    if fields is None:
+        checks.fail("key", key, "the key of a declared claim: see Claim.declare()")
+    return Claim(**{**fields, "clauses": [Clause(**clause) for clause in fields["clauses"]]})
+
+
 def stored(key: str) -> Verdict | None:
     """The verdict of the full run, data/results/<key>.json, or None. Raises ValueError naming a file it cannot read."""
     file = paths.data("results", f"{key}.json")

@@ -411,3 +411,12 @@ def test_claims_are_frozen_and_equal_by_content():
     assert make() == make() and make() != make(margin=0.2)
     with pytest.raises(dataclasses.FrozenInstanceError):
         make().key = "other"
+
+
+def test_a_declared_claim_is_read_back_whole_and_an_undeclared_one_is_named():
+    claim = claims.declared("pessimism-lcb")
+    assert isinstance(claim, Claim) and claim.key == "pessimism-lcb" and len(claim.seeds) == 10
+    assert isinstance(claim.clauses[0], Clause) and claim.clauses[2].direction == ("within", -0.65, -0.35)
+    for key in ("never-declared", "../results/x", 3):
+        with pytest.raises(ValueError, match=r"^key=.*: must be "):
+            claims.declared(key)
