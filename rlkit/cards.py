@@ -10,7 +10,8 @@ WIDTH, LEFT, RIGHT = 440, 76, 12  # of a picture, in px
 
 def number(value: float) -> str:
     """Three significant digits, with a true minus sign."""
-    return f"{value:.3g}".replace("-", "\u2212")
+    mantissa, exponent, power = f"{value:.3g}".partition("e")
+    return (mantissa + exponent + (str(int(power)) if power else "")).replace("-", "\u2212")
 
 
 def span(low: float, high: float) -> str:
@@ -30,6 +31,11 @@ def margin(clause) -> str:
 def shown(verdict) -> list:
     """The verdicts on one card: the stored full run first, then what was measured now."""
     return [verdict.stored, verdict] if verdict.stored else [verdict]
+
+
+def pairs(verdict, clause) -> list:
+    """(label of the run, Finding) for one clause, one per verdict on the card."""
+    return [(LANES[one.lane], f) for one in shown(verdict) for f in one.findings if f.clause.name == clause.name]
 
 
 def notes(verdict, beside=None) -> list:
@@ -58,14 +64,12 @@ def notes(verdict, beside=None) -> list:
 def rows(verdict) -> list:
     """The table: clause, which run, estimate, interval, what was claimed, seeds, result."""
     found = []
-    for one in shown(verdict):
-        for finding in one.findings:
-            clause, interval = finding.clause, finding.interval
-            name = clause.name if clause.primary else f"{clause.name} (secondary)"
-            exact = "exact" if clause.lemma else span(interval.low, interval.high)
-            seeds = "" if clause.lemma else interval.seeds
-            result = (number(interval.estimate), exact, margin(clause), seeds, finding.outcome)
-            found.append((name, LANES[one.lane], *result))
+    for label, finding in (pair for clause in verdict.claim.clauses for pair in pairs(verdict, clause)):
+        clause, interval = finding.clause, finding.interval
+        name = clause.name if clause.primary else f"{clause.name} (secondary)"
+        exact = "exact" if clause.lemma else span(interval.low, interval.high)
+        seeds = "" if clause.lemma else interval.seeds
+        found.append((name, label, number(interval.estimate), exact, margin(clause), seeds, finding.outcome))
     return found
 
 
@@ -140,12 +144,12 @@ def card(verdict) -> str:
             f'<span style="font-size:85%">{html.escape("; ".join(notes(one, verdict)))}</span></p>'
         )
     for clause in claim.clauses:
-        pairs = [(LANES[one.lane], f) for one in shown(verdict) for f in one.findings if f.clause.name == clause.name]
-        words = "; ".join(f"{label}: {finding.outcome}" for label, finding in pairs)
+        found = pairs(verdict, clause)
+        words = "; ".join([f"claimed (shaded): {margin(clause)}", *(f"{label}: {f.outcome}" for label, f in found)])
         kind = "" if clause.primary else " (secondary)"
         pieces.append(
             f'<p style="margin:10px 0 2px"><strong>{html.escape(clause.name)}</strong>{kind}: '
-            f"{html.escape(clause.statement)}</p>{picture(pairs)}<p style='margin:0'>{html.escape(words)}</p>"
+            f"{html.escape(clause.statement)}</p>{picture(found)}<p style='margin:0'>{html.escape(words)}</p>"
         )
     table = html.table(COLUMNS, rows(verdict), "The same in numbers")
     return (

@@ -6,11 +6,14 @@ grid that it holds are not computed a second time.
 """
 
 import argparse
+import concurrent.futures
+import contextlib
 import json
 import os
 import pathlib
 import re
 import shutil
+import signal
 import sys
 import time
 
@@ -37,9 +40,8 @@ def pick(*, slice, full):
 def open_run(key: str, config: dict) -> Run:
     """The Run that a sweep fills: runs/<key>, new each time; in the full lane runs/measure/<key>, found again.
 
-    In the full lane an unfinished run with the same config, package versions and git state is continued; when only
-    the config is the same, this is said and a new run is made. Code that was edited without a commit is not noticed:
-    delete the unfinished run after such an edit. Raises ValueError as `Run.create`.
+    In the full lane an unfinished run of the same config, package versions and git state is continued. Code edited
+    without a commit is not noticed: delete the unfinished run after such an edit. Raises ValueError as `Run.create`.
     """
     config = json.loads(json.dumps({**config, "lane": lane()}, default=plain))
     if lane() == "slice":
@@ -87,7 +89,13 @@ def sweep(cells, function, run: Run | None = None):
         if number in done:
             continue
         began = time.process_time()
-        result = function(**cell)
+        try:
+            result = function(**cell)
+        except KeyboardInterrupt:
+            if lane() == "slice":
+                raise
+            # An error, so that no later line takes half a grid for the whole of it.
+            raise RuntimeError(f"interrupted at cell {number + 1} of {len(cells)}; run it again to continue") from None
         metrics, rows = result if isinstance(result, tuple) else (result, [])
         rows = [{**cell, "cpu_seconds": time.process_time() - began}, *rows]
         if resume:  # killed between rollouts and metrics: what is there is not written twice
@@ -102,10 +110,8 @@ def sweep(cells, function, run: Run | None = None):
 
 
 def _cells_done(run: Run, cells: list) -> set:
-    first = {}
-    for row in run._rollouts.refresh():
-        first.setdefault(row["step"], row)
-    for number, row in first.items():
+    first = {row["step"]: row for row in reversed(run._rollouts.refresh())}
+    for number, row in sorted(first.items()):
         held = {name: value for name, value in row.items() if name not in ("step", "cpu_seconds")}
         if number >= len(cells) or held != cells[number]:
             raise ValueError(f"run {run.name!r}: it holds another grid at cell {number}: must be a run of these cells")
@@ -121,15 +127,14 @@ def cpu_seconds(run: Run) -> float:
 
 
 def keep(run: Run, key: str) -> pathlib.Path:
-    """Copy a finished run to data/results/<key>/, compact: without its rollouts where they exceed 1 MB.
+    """Copy a finished run to data/results/<key>/, without rollouts of more than 1 MB; returns the folder.
 
-    Returns the folder, which replaces an earlier one. Raises ValueError for a run that is not finished.
+    It replaces an earlier copy. Raises ValueError for a run that is not finished.
     """
     if run.state != "finished":
         raise ValueError(f"run {run.name!r}: it is {run.state}: must be finished to be kept")
     target = paths.home() / "data" / "results" / key
-    fresh = target.with_name(f".{key}.new")
-    shutil.rmtree(fresh, ignore_errors=True)
+    fresh = target.with_name(f".{key}.{os.getpid()}.new")
     fresh.mkdir(parents=True)
     for name in ("run.json", "metrics.jsonl", "rollouts.jsonl"):
         file = run.path / name
@@ -160,7 +165,7 @@ def _client():
     try:
         import nbclient
     except ImportError:
-        raise ImportError("make measure needs nbclient: pip install nbclient nbformat ipykernel") from None
+        raise ImportError("make measure needs nbclient: pip install nbclient") from None
 
     class Spoken(nbclient.NotebookClient):
         def process_message(self, message, cell, cell_index):
@@ -171,11 +176,25 @@ def _client():
     return Spoken
 
 
+def _execute(runner, environment: dict) -> None:
+    """Run in a thread of its own: nbclient's handling of Ctrl-C would let the cell go on with half a sweep."""
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        future = pool.submit(runner.execute, env=environment)
+        try:
+            future.result()
+        except KeyboardInterrupt:
+            while not future.done():  # nbclient notices within a second that its kernel is gone
+                with contextlib.suppress(AttributeError, TypeError, ProcessLookupError):  # not started yet, or gone
+                    os.kill(runner.km.provisioner.pid, signal.SIGKILL)
+                time.sleep(0.1)
+            raise
+
+
 def measure(key: str) -> pathlib.Path:
     """Run a paper's notebook in the full lane, without a time limit; returns data/results/<key>.json, newly written.
 
-    What its cells print is passed on while they run. The run that its sweep filled is kept in data/results/<key>/.
-    Raises ValueError for an unknown key, RuntimeError if a cell fails or no verdict was written.
+    What its cells print is passed on; the run that its sweep filled is kept in data/results/<key>/. Raises ValueError
+    for an unknown key, RuntimeError if a cell fails or no verdict was written.
     """
     path, client = notebook(key), _client()
     import nbformat
@@ -196,14 +215,15 @@ def measure(key: str) -> pathlib.Path:
     runner.on_cell_start = lambda cell, cell_index: say(cell, cell_index) if cell_index in codes else None
     started = time.time_ns()
     try:
-        runner.execute(env=environment)
+        _execute(runner, environment)
     except CellExecutionError as error:
         raise RuntimeError(f"{path.name}: a cell failed: {error.ename}: {error.evalue}") from None
     except DeadKernelError:
         raise RuntimeError(f"{path.name}: its kernel died; make measure {key} continues where it stopped") from None
     if _stamp(result) == before:
         raise RuntimeError(f"{path.name}: it ran but wrote no data/results/{key}.json: its last cell calls verdict()")
-    written = [folder for folder in _folders(key) if (folder / "metrics.jsonl").stat().st_mtime_ns >= started]
+    logs = [folder / "metrics.jsonl" for folder in _folders(key)]
+    written = [log.parent for log in logs if log.is_file() and log.stat().st_mtime_ns >= started]
     print(f"wrote data/results/{key}.json", flush=True)
     if written:
         keep(Run.load(written[0]), key)

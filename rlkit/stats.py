@@ -80,8 +80,8 @@ def iqm(values, axis=None):
 def slope(x, y):
     """The least-squares slope of y on x: sum (x - mean x)(y - mean y) / sum (x - mean x)^2.
 
-    x [N], at least two different values; y [..., N]. Returns a float or [...]. NaN in y gives NaN, so that it fits as
-    an effect of `paired_bootstrap`. Raises ValueError for an x that is not finite, constant, or of another length.
+    x [N], at least two different values; y [..., N]. Returns a float or [...]; NaN in y gives NaN. Raises ValueError
+    for an x that is not finite, constant, or of another length.
     """
     x, y = checks.finite("x", x), np.asarray(y, dtype=float)
     if x.ndim != 1 or (x == x[0]).all():
@@ -212,8 +212,8 @@ def paired_bootstrap(arms, effect, *, axes=("seed",), replicates=10_000, level=0
     nominal 95 % is at least 93 % for 3, 5 and 10 seeds with normal variation, whether seeds or problems dominate
     (tests/test_stats.py); 99 % where problems dominate and seeds are few; 88 % with an exponential tail.
 
-    Raises ValueError for fewer than 2 seeds or problems, NaN, arms of different shapes, unknown axes, an effect that
-    mixes replicates or is not finite on some. Source: Owen 2007 (arXiv 0711.0863) for the crossed ("pigeonhole") draw.
+    Raises ValueError for fewer than 2 seeds or problems, NaN, other shapes or axes, an effect that mixes replicates or
+    is not finite on some. Source of the crossed draw: Owen 2007, The pigeonhole bootstrap, Ann. Appl. Stat..
     """
     axes = tuple(checks.one_of("axes", tuple(axes), AXES))
     if not isinstance(arms, dict) or not arms:
@@ -222,9 +222,7 @@ def paired_bootstrap(arms, effect, *, axes=("seed",), replicates=10_000, level=0
     sizes = next(iter(arms.values())).shape[: len(axes)]
     for name, values in arms.items():
         if values.ndim < len(axes) or values.shape[: len(axes)] != sizes:
-            raise ValueError(
-                f"arms[{name!r}] of shape {values.shape}: must start with {axes}, of the same sizes in all"
-            )
+            raise ValueError(f"arms[{name!r}] of shape {values.shape}: must start with {axes}, alike in all arms")
     shared = [size for axis, size in zip(axes, sizes, strict=True) if axis != "episode"]
     if min(shared) < 2:
         short = axes[shared.index(min(shared))]
@@ -244,8 +242,7 @@ def paired_bootstrap(arms, effect, *, axes=("seed",), replicates=10_000, level=0
     estimate = np.asarray(effect(means(table.mean(axis=0))), dtype=float)
     replicated = np.asarray(effect(means(np.concatenate(parts))), dtype=float)
     if replicated.shape != (replicates, *estimate.shape):
-        wanted = (replicates, *estimate.shape)
-        raise ValueError(f"effect: it returned {replicated.shape}: must be {wanted}, so work on the last axes only")
+        raise ValueError(f"effect: it returned {replicated.shape}: must keep the first axis and work on the last ones")
     low, high = _quantiles(replicated, level, estimate)
     factor = widening(min(shared), level)
     low = estimate - factor * np.maximum(estimate - low, 0)

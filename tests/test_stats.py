@@ -261,7 +261,7 @@ def test_an_effect_may_be_a_slope_over_a_kept_grid_and_the_seed_fixes_the_interv
         ({"a": np.ones(3)}, lambda m: m["a"], ("seed", "problem"), r"arms\['a'\] of shape \(3,\)"),
         ({"a": [1.0, np.inf]}, lambda m: m["a"], ("seed",), r"arms\['a'\]\[1\]=inf: must be finite"),
         ({"a": np.ones(3)}, lambda m: m["a"], ("problem",), "axes=.*must be one of"),
-        ({"a": np.ones((3, 2))}, lambda m: m["a"][0], ("seed",), "work on the last axes only"),
+        ({"a": np.ones((3, 2))}, lambda m: m["a"][0], ("seed",), "must keep the first axis"),
         ({"a": np.zeros((3, 2))}, lambda m: stats.loglog_slope([1, 2], m["a"]), ("seed",), "NaN or infinite"),
     ],
 )
