@@ -37,10 +37,9 @@ class RewardCurves:
         self.statistic = show.labelled(
             widgets.Dropdown, "over seeds", options=[("mean", "mean"), ("IQM", "IQM")], layout={"width": "160px"}
         )
-        sizes = [("off", 1)] + [(f"last {n:,}", n) for n in WINDOWS[1:]]
-        self.window = show.labelled(
-            widgets.SelectionSlider, "smoothing", options=sizes, continuous_update=False, layout={"width": "320px"}
-        )
+        # Not a slider: those of ipywidgets have no name for a screen reader and tell it a position instead of a size.
+        sizes = [("off", 1)] + [(f"last {n:,} steps", n) for n in WINDOWS[1:]]
+        self.window = show.labelled(widgets.Dropdown, "smoothing", options=sizes, layout={"width": "210px"})
         self.numbers = show.labelled(widgets.Checkbox, "show as table", indent=False, layout={"width": "140px"})
         self.pause = show.button("Pause", self._toggle, "Hold the run before its next step", "rlkit-pause")
         self.stop = show.button("Stop", self._end, "End the run between two steps; what it logged stays", "rlkit-stop")
@@ -62,9 +61,10 @@ class RewardCurves:
         self._leave = [run.watch(self._logged) for run in self.runs if run.state in LIVE]
         self._draw()  # after watch: a run that ends in between is still drawn with its end
 
-    def _select(self, wanted: str | None = None) -> None:
-        """Offer the metrics logged so far and keep the one shown."""
-        names = list(dict.fromkeys(name for run in self.runs for name in run.metric_names))
+    def _select(self, wanted: str | None = None) -> list[list]:
+        """Offer the metrics logged so far and keep the one shown; returns the names that each run has logged."""
+        logged = [run.metric_names for run in self.runs]
+        names = list(dict.fromkeys(name for one in logged for name in one))
         names = [
             name for name in names if name == wanted or name.removesuffix("_se") not in names or name[-3:] != "_se"
         ]
@@ -76,6 +76,7 @@ class RewardCurves:
             self.metric.options = [(svg.short(name), name) for name in names]
             self.metric.value = wanted if wanted in names else next(iter(names), None)
             self._quiet = False
+        return logged
 
     def _changed(self, _) -> None:
         if not self._quiet:
@@ -126,7 +127,7 @@ class RewardCurves:
     def _draw(self) -> None:
         """Read the runs and set the widgets; one thread at a time."""
         with self._lock:
-            self._select()
+            logged = self._select()
             live = self._live()
             paused = bool(live) and all(run.state == "paused" for run in live)
             show.visible(self.pause, bool(live))
@@ -134,7 +135,7 @@ class RewardCurves:
             show.visible(self.refresh, any(run.state in ("unfinished", *LIVE) and run not in live for run in self.runs))
             self.pause.description = "Resume" if paused else "Pause"
             self.status.value = self._words()
-            picture, numbers = self._view()
+            picture, numbers = self._view(logged)
             self.picture.value, self.twin.value = picture, numbers if self.numbers.value else ""
             self._drawn = time.monotonic()
 
@@ -148,11 +149,15 @@ class RewardCurves:
             words.append(f"{svg.short(run.path.name) + ': ' if several else ''}{run.state}, {step}{error}")
         return f"<span>{escape('; '.join(words))}</span>"
 
-    def _view(self) -> tuple[str, str]:
+    def _view(self, logged: list[list]) -> tuple[str, str]:
         """(picture with its caption, table), both HTML."""
         metric, statistic, window = self.metric.value or "", self.statistic.value, self.window.value
         points = max(60, min(400, 1200 // len(self.runs)))
-        lines, rows = zip(*(summarise(run, metric, statistic, window, points) for run in self.runs), strict=True)
+        made = (
+            summarise(run, names, metric, statistic, window, points)
+            for run, names in zip(self.runs, logged, strict=True)
+        )
+        lines, rows = zip(*made, strict=True)
         counts = sorted({row[2] for row in rows} - {"–", "as logged"})
         kinds = {row[2] for row in rows} - {"–", 1}
         over = f"{statistic} over {' or '.join(map(str, counts))} seeds" if counts else "as logged"
@@ -175,7 +180,7 @@ class RewardCurves:
     def to_html(self) -> str:
         """The same view without a kernel: state, picture and table as one HTML fragment that loads nothing."""
         with self._lock:
-            picture, numbers = self._view()
+            picture, numbers = self._view(self._select())
             if self._live():
                 picture += show.note("Taken while the run was going on; run the cell again for the rest.")
             return f"<div>{self._words()}{picture}{show.details('The numbers as a table', numbers)}</div>"

@@ -60,14 +60,14 @@ def interval(values, statistic: str) -> tuple[np.ndarray, np.ndarray]:
     return low, high
 
 
-def summarise(run: Run, metric: str, statistic: str, window: int, points: int) -> tuple[svg.Line, tuple]:
-    """One run's line, at most `points` points, and its row of the table.
+def summarise(run: Run, names: list, metric: str, statistic: str, window: int, points: int) -> tuple[svg.Line, tuple]:
+    """One run's line, at most `points` points, and its row of the table. names: the metrics that the run has logged.
 
     The seeds' curves are smoothed first, then put together over the seeds, so the band is the interval of what is
     drawn. A metric logged as one number, with its standard error beside it as `<metric>_se`, gets +- 1.96 of that.
     The row: run, state, seeds, last step, last value, its interval, mean over all steps (unsmoothed).
     """
-    name, names = run.path.name, run.metric_names
+    name = run.path.name
     if metric not in names:
         return svg.Line(name, np.empty(0), np.empty(0)), (name, run.state, "–", svg.number(run.last_step), *"–––")
     steps, values = run.series(metric)  # [N], [N, S]

@@ -152,7 +152,8 @@ class BanditPlayground:
         game = self.game
         end = f" That was the last of {MOST:,} pulls; start again." if len(game.regret) == MOST else ""
         regret = game.regret[-1] if game.regret else 0.0
-        total = f"{len(game.regret):,} pulls, reward {game.wins.sum():,}, regret {regret:.2f}."
+        count = f"{len(game.regret):,} pull{'s' if len(game.regret) != 1 else ''}"
+        total = f"{count}, reward {game.wins.sum():,}, regret {regret:.2f}."
         return f"<span>{escape(f'{self._said} {total}{end}'.strip())}</span>"
 
     def _beliefs(self) -> list[str]:

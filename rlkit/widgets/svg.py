@@ -148,7 +148,7 @@ def frame(body: str, width: int, height: int, title, description) -> str:
     """The SVG element around `body`: an image with a name and a description, as wide as its place allows."""
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" role="img" viewBox="0 0 {width} {height}" fill="none" '
-        f'style="width:100%;max-width:{width}px;height:auto;color:inherit;{FONT}">'
+        f'style="display:block;margin:0;width:100%;max-width:{width}px;height:auto;color:inherit;{FONT}">'
         f"<title>{escape(short(title, 120))}</title><desc>{escape(short(description, 2000))}</desc>{body}</svg>"
     )
 
