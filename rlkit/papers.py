@@ -1,7 +1,8 @@
 """The 85 papers that the kit re-measures, as data: one row per paper, its chapter, its notebook, its stored verdict.
 
-`title` is the published title, `short` the method's name or the paper's nickname, `year` the year in which it first
-appeared on arXiv, `arxiv` the arXiv identifier (None where there is none). To add a paper, add a row.
+`title` is the title of the newest version on arXiv (some first appeared there under another one), `short` the
+method's name or the paper's nickname, `year` the year of the first version on arXiv, `arxiv` the arXiv identifier (None
+where there is none). To add a paper, add a row.
 """
 
 import difflib
@@ -40,8 +41,8 @@ _ROWS = (
      "SimpleRL-Zoo: Investigating and Taming Zero Reinforcement Learning for Open Base Models in the Wild"),
     (3, "conciser", "ConciseR", 2025, "2505.21178", 8,
      "Walk Before You Run! Concise LLM Reasoning via Reinforcement Learning"),
-    (4, "rlzero", "RL Zero", 2024, "2412.05718", 12,
-     "RL Zero: Zero-Shot Language to Behaviors without any Supervision"),
+    (4, "rlzero", "RLZero", 2024, "2412.05718", 12,
+     "RLZero: Direct Policy Inference from Language Without In-Domain Supervision"),
     (5, "g1", "G1", 2025, "2505.18499", 8,
      "G1: Teaching LLMs to Reason on Graphs with Reinforcement Learning"),
     (6, "vlm-rm", "VLM-RM", 2023, "2310.12921", 10,
@@ -55,7 +56,7 @@ _ROWS = (
     (10, "vision-r1", "Vision-R1", 2025, "2503.06749", 12,
      "Vision-R1: Incentivizing Reasoning Capability in Multimodal Large Language Models"),
     (11, "cls-rl", "CLS-RL", 2025, "2503.16188", 12,
-     "CLS-RL: Image Classification with Rule-Based Reinforcement Learning"),
+     "Think or Not Think: A Study of Explicit Thinking in Rule-Based Visual Reinforcement Fine-Tuning"),
     (12, "llm-coordination", "LLM-Coordination", 2023, "2310.03903", 11,
      "LLM-Coordination: Evaluating and Analyzing Multi-agent Coordination Abilities in Large Language Models"),
     (13, "verifree", "VeriFree", 2025, "2505.21493", 10,
@@ -67,7 +68,7 @@ _ROWS = (
     (16, "dual-rl", "Dual RL", 2023, "2302.08560", 3,
      "Dual RL: Unification and New Methods for Reinforcement and Imitation Learning"),
     (17, "writing-zero", "Writing-Zero", 2025, "2506.00103", 10,
-     "Writing-Zero: Bridge the Gap Between Non-verifiable Problems and Verifiable Rewards"),
+     "Writing-Zero: Bridge the Gap Between Non-verifiable Tasks and Verifiable Rewards"),
     (18, "aligndiff", "AlignDiff", 2023, "2310.02054", 7,
      "AlignDiff: Aligning Diverse Human Preferences via Behavior-Customisable Diffusion Model"),
     (19, "limit-of-rlvr", "Limit of RLVR", 2025, "2504.13837", 9,
@@ -88,7 +89,7 @@ _ROWS = (
     (26, "alignment-ceiling", "Alignment Ceiling", 2023, "2311.00168", 7,
      "The Alignment Ceiling: Objective Mismatch in Reinforcement Learning from Human Feedback"),
     (27, "nft", "NFT", 2025, "2505.18116", 9,
-     "Bridging Supervised Learning and Reinforcement Learning in Math Reasoning"),
+     "NFT: Bridging Supervised Learning and Reinforcement Learning in Math Reasoning"),
     (28, "rl-kl-bayes", "KL as Bayes", 2022, "2205.11275", 7,
      "RL with KL penalties is better viewed as Bayesian inference"),
     (29, "edge-of-reach", "RAVL", 2024, "2402.12527", 5,
@@ -96,7 +97,7 @@ _ROWS = (
     (30, "lipschitz-mbrl", "Lipschitz MBRL", 2023, "2302.01244", 5,
      "Is Model Ensemble Necessary? Model-based RL via a Single Model with Lipschitz Regularized Value Function"),
     (31, "a-lol", "A-LoL", 2023, "2305.14718", 7,
-     "Improving Language Models with Advantage-based Offline Policy Gradients"),
+     "Leftover Lunch: Advantage-based Offline Reinforcement Learning for Language Models"),
     (32, "tirex", "TiRex", 2025, "2505.23719", 14,
      "TiRex: Zero-Shot Forecasting Across Long and Short Horizons with Enhanced In-Context Learning"),
     (33, "neorl2", "NeoRL-2", 2025, "2503.19267", 3,
@@ -142,7 +143,7 @@ _ROWS = (
     (53, "archer", "ArCHer", 2024, "2402.19446", 11,
      "ArCHer: Training Language Model Agents via Hierarchical Multi-Turn RL"),
     (54, "codev-r1", "CodeV-R1", 2025, "2505.24183", 8,
-     "CodeV-R1: Reasoning-Enhanced Verilog Generation"),
+     "QiMeng-CodeV-R1: Reasoning-Enhanced Verilog Generation"),
     (55, "acereason", "AceReason-Nemotron", 2025, "2505.16400", 8,
      "AceReason-Nemotron: Advancing Math and Code Reasoning through Reinforcement Learning"),
     (56, "mo-dt", "MO-DT", 2023, "2308.16379", 3,
@@ -164,7 +165,7 @@ _ROWS = (
     (64, "morec", "MOREC", 2023, "2310.05422", 5,
      "Reward-Consistent Dynamics Models are Strongly Generalizable for Offline Reinforcement Learning"),
     (65, "stitching", "Stitching", 2024, "2401.11237", 3,
-     "Closing the Gap between TD Learning and Supervised Learning - A Generalisation Point of View"),
+     "Closing the Gap between TD Learning and Supervised Learning -- A Generalisation Point of View"),
     (66, "snapshot-rl", "S3RL", 2024, "2403.00673", 4,
      "Snapshot Reinforcement Learning: Leveraging Prior Trajectories for Efficiency"),
     (67, "famo2o", "FamO2O", 2023, "2310.17966", 4,
@@ -180,7 +181,7 @@ _ROWS = (
     (72, "open-rl-benchmark", "Open RL Benchmark", 2024, "2402.03046", 13,
      "Open RL Benchmark: Comprehensive Tracked Experiments for Reinforcement Learning"),
     (73, "verifier-pitfalls", "Verifier pitfalls", 2025, "2505.22203", 10,
-     "Pitfalls of Rule- and Model-based Verifiers - A Case Study on Mathematical Reasoning"),
+     "From Accuracy to Robustness: A Study of Rule- and Model-based Verifiers in Mathematical Reasoning"),
     (74, "mbrcsl", "MBRCSL", 2023, "2310.19308", 3,
      "Free from Bellman Completeness: Trajectory Stitching via Model-based Return-conditioned Supervised Learning"),
     (75, "v-ptr", "V-PTR", 2023, "2309.13041", 12,
