@@ -298,6 +298,7 @@ def test_full_run_and_live_slice_stand_labelled_on_one_card(checkout, monkeypatc
         ((-0.1, 0.3), (-0.4, -0.2), "opposite sign"),
         ((-0.3, 0.1), (-0.05, 0.4), None),  # the stored interval has no sign to contradict
         ((0.5, 0.6), (0.2, 0.4), "0.15 outside the stored interval [0.2, 0.4], more than its own half-width 0.05"),
+        ((0.44, 0.56), (0.2, 0.4), "0.1 outside the stored interval [0.2, 0.4], more than its own half-width 0.06"),
         ((0.4, 0.6), (0.2, 0.4), None),  # outside by exactly its half-width
         ((0.05, 0.15), (0.2, 0.4), "outside the stored interval"),
     ],
