@@ -5,6 +5,9 @@ import os
 import pathlib
 import threading
 
+import numpy as np
+import pandas as pd
+
 
 def plain(value):
     """NumPy and torch values as JSON's own types; anything else is refused."""
@@ -63,3 +66,26 @@ class Records:
             if self._descriptor is not None:
                 os.close(self._descriptor)
                 self._descriptor = None
+
+
+def frame(records: list, names: list, width: int, seeds: list | None) -> pd.DataFrame:
+    """Records of metrics as a table: columns step, seed, then `names`; a row per step and seed, scalars apart.
+
+    records: dictionaries with step and metrics (name -> float or list [S]). width: S. seeds: their names, or None.
+    """
+    vector = np.array([any(type(v) is list for v in r["metrics"].values()) for r in records], dtype=bool)
+    scalar = np.array([any(type(v) is not list for v in r["metrics"].values()) for r in records], dtype=bool)
+    height = vector * width + scalar * 1  # rows that each record takes: first its seeds, then its scalars
+    start, total = np.cumsum(height) - height, int(height.sum())
+    columns = {name: np.full(total, np.nan) for name in names}
+    for name in names:
+        for kind in (list, float):
+            rows = [i for i, r in enumerate(records) if type(r["metrics"].get(name)) is kind]
+            if rows:
+                first = start[rows][:, None] + np.arange(width) if kind is list else start[rows] + vector[rows] * width
+                columns[name][first] = np.array([records[i]["metrics"][name] for i in rows])
+    own = start[vector][:, None] + np.arange(width)  # [records with seeds, S]
+    seed, is_seed = np.zeros(total, dtype=int), np.zeros(total, dtype=bool)
+    seed[own], is_seed[own] = seeds or np.arange(width), True
+    step = np.repeat(np.array([r["step"] for r in records], dtype=int), height)
+    return pd.DataFrame({"step": step, "seed": pd.arrays.IntegerArray(seed, ~is_seed)} | columns)

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from rlkit import checks, paths, provenance
-from rlkit.records import Records, plain
+from rlkit.records import Records, frame, plain
 
 FORMAT, VERSION = "rlkit-run", 1
 ENDINGS = ("finished", "stopped", "failed")
@@ -227,29 +227,7 @@ class Run:
 
         Metrics logged as one number per step stand in a row of their own whose seed is <NA>: they belong to no seed.
         """
-        records, names = self._steps(), self.metric_names
-        vector = np.array([any(type(v) is list for v in r["metrics"].values()) for r in records], dtype=bool)
-        scalar = np.array([any(type(v) is not list for v in r["metrics"].values()) for r in records], dtype=bool)
-        width = self._width or 1
-        height = vector * width + scalar * 1
-        start = np.cumsum(height) - height  # first row of each record
-        columns = {name: np.full(int(height.sum()), np.nan) for name in names}
-        for name in names:
-            for kind in (list, float):
-                rows = [i for i, r in enumerate(records) if type(r["metrics"].get(name)) is kind]
-                if rows:
-                    values = np.array([records[i]["metrics"][name] for i in rows])
-                    first = start[rows] if kind is list else start[rows] + vector[rows] * width
-                    columns[name][(first[:, None] + np.arange(width) if kind is list else first)] = values
-        seed = np.full(int(height.sum()), -1)
-        own = start[vector][:, None] + np.arange(width)
-        seed[own] = self.seeds if self.seeds else np.arange(width)
-        is_seed = np.zeros(len(seed), dtype=bool)
-        is_seed[own] = True
-        frame = {"step": np.repeat([r["step"] for r in records], height) if records else np.array([], dtype=int)}
-        frame["seed"] = pd.array(seed, dtype="Int64")
-        frame["seed"][~is_seed] = pd.NA
-        return pd.DataFrame(frame | columns)
+        return frame(self._steps(), self.metric_names, self._width or 1, self.seeds)
 
     def rollouts(self, step: int | None = None) -> pd.DataFrame:
         """The logged rollouts (of one step, if given), one row each; step comes first, the other columns as logged."""
