@@ -167,7 +167,8 @@ class RewardCurves:
         picture = svg.chart(list(lines), title, "step", axis, " ".join(spoken))
         method = "Student's t over seeds" if statistic == "mean" else f"bootstrap over seeds, {REPLICATES} replicates"
         method = method if set(counts) - {1} else "1.96 standard errors as logged"
-        caption = f"Line: {over}." + (f" Band: 95 % interval ({method})." if kinds else "")
+        caption = f"Line: {over}." if metric else "Nothing is logged yet."
+        caption += f" Band: 95 % interval ({method})." if kinds else ""
         smoothed = f", smoothed over {window:,}" if window > 1 else ""
         if window > 1:
             caption += f" Smoothed over the last {window:,} logged steps; the faint line is not smoothed."
