@@ -59,15 +59,18 @@ class Handle:
         """Hold the learner before its next step."""
         if not self.done:
             self._go.clear()
+            self.run.tell()
 
     def resume(self) -> None:
         """Go on after `pause()`."""
         self._go.set()
+        self.run.tell()
 
     def stop(self) -> None:
         """End the learner between two steps; what it logged stays. Returns at once: `wait()` waits for the end."""
         self._stop.set()
         self._go.set()
+        self.run.tell()
 
     def _drain(self) -> None:
         state, error = "finished", None
@@ -178,6 +181,7 @@ def live(learner, run: Run | None = None) -> Handle:
     if shell is not None:
         shell.events.register("post_run_cell", handle._report)
     handle._thread.start()
+    run.tell()  # a view made before this shows its Stop button now, not after the first step
     return handle
 
 

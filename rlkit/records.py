@@ -19,8 +19,8 @@ def plain(value):
 class Records:
     """A file of JSON records, appended with whole lines and read onwards from where the last reading ended."""
 
-    def __init__(self, file: pathlib.Path):
-        self.file, self.records = file, []
+    def __init__(self, file: pathlib.Path, check=None):
+        self.file, self.records, self._check = file, [], check
         self._offset, self._descriptor, self._lock = 0, None, threading.Lock()
 
     def append(self, records: list) -> None:
@@ -52,13 +52,19 @@ class Records:
             return self.records
 
     def _parse(self, line: bytes) -> dict:
+        where = f"{self.file}, line {len(self.records) + 1}"
         try:
             record = json.loads(line)
         except ValueError as error:
-            raise ValueError(f"{self.file}, line {len(self.records) + 1}: not a JSON record ({error})") from None
+            raise ValueError(f"{where}: not a JSON record ({error})") from None
         step = record.get("step") if isinstance(record, dict) else None
-        if not isinstance(record, dict) or not ("event" in record or (isinstance(step, int) and step >= 0)):
-            raise ValueError(f"{self.file}, line {len(self.records) + 1}: not a record of a run: no step")
+        if not isinstance(record, dict) or not ("event" in record or (type(step) is int and step >= 0)):
+            raise ValueError(f"{where}: not a record of a run: no step")
+        if self._check:
+            try:
+                self._check(record)
+            except ValueError as error:
+                raise ValueError(f"{where}: {error}") from None
         return record
 
     def close(self) -> None:

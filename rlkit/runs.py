@@ -50,7 +50,8 @@ class Run:
         self.meta = {key: description.get(key) for key in ("created", "versions", "git")}
         self.handle, self.watch_error = None, None
         self._own, self._width, self._watchers = own, len(self.seeds) if self.seeds else None, []
-        self._metrics, self._rollouts = Records(path / "metrics.jsonl"), Records(path / "rollouts.jsonl")
+        self._metrics = Records(path / "metrics.jsonl", self._check)
+        self._rollouts = Records(path / "rollouts.jsonl")
 
     @classmethod
     def create(cls, name: str, config: dict | None = None, root="runs") -> "Run":
@@ -113,9 +114,21 @@ class Run:
         if not isinstance(description.get("name"), str) or not isinstance(description.get("config"), dict):
             raise ValueError(f"{file}, line 1: not the description of a run: name or config is missing")
         run = cls(path, description, own=False)
-        for record in run._metrics.refresh():
-            run._remember_width(record.get("metrics", {}))
+        run._metrics.refresh()
         return run
+
+    def _check(self, record: dict) -> None:
+        """A record of metrics.jsonl, as it is read: raises ValueError for anything that `record` does not write."""
+        if "event" in record:
+            checks.one_of("event", record["event"], ENDINGS)
+            return
+        values = record.get("metrics")
+        if not isinstance(values, dict):
+            checks.fail("metrics", values, "a dictionary of numbers")
+        for name, value in values.items():
+            if not all(type(number) is float for number in (value if type(value) is list else [value])):
+                checks.fail(name, value, "a number or one number per seed")
+        self._remember_width(values)
 
     # ---- writing
 
@@ -135,7 +148,7 @@ class Run:
         if step.rollouts:
             self._append_rollouts(number, step.rollouts)
         self._metrics.append([{"step": number, "metrics": values}])
-        self._notify()
+        self.tell()
 
     def log_rollouts(self, step: int, rows: list) -> None:
         """Append rollouts, one dictionary a row. Known columns: problem, group, sample, prompt, completion, token_ids,
@@ -143,7 +156,7 @@ class Run:
         columns pass through. Raises ValueError for rows that are not dictionaries, TypeError for what JSON cannot hold.
         """
         self._append_rollouts(checks.count("step", step), rows)
-        self._notify()
+        self.tell()
 
     def _append_rollouts(self, step: int, rows: list) -> None:
         for row in rows:
@@ -165,7 +178,7 @@ class Run:
         self._metrics.append([{"event": state, "time": now} | ({"error": error} if error else {})])
         self._metrics.close()
         self._rollouts.close()
-        self._notify()
+        self.tell()
 
     def watch(self, callback):
         """Call `callback()` after each record, in the thread that logged it; returns a function that ends this.
@@ -175,7 +188,8 @@ class Run:
         self._watchers.append(callback)
         return lambda: self._watchers.remove(callback) if callback in self._watchers else None
 
-    def _notify(self) -> None:
+    def tell(self) -> None:
+        """Call the watchers: something about this run has changed."""
         for callback in list(self._watchers):
             try:
                 callback()

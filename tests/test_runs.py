@@ -146,8 +146,23 @@ def test_a_broken_file_is_named_with_its_line(tmp_path):
     file.write_text('{"step": 0, "metrics": {}}\n[1, 2]\n')
     with pytest.raises(ValueError, match=r"metrics\.jsonl, line 2: not a record of a run"):
         Run.load(run.path)
-    file.write_text('{"step": 0, "metrics": {"x": [1, 2]}}\n{"step": 1, "metrics": {"x": [1]}}\n')
-    with pytest.raises(ValueError, match=r"x=\[1\]: must be one number for each of 2 seeds"):
+
+
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [
+        ('{"step": 1, "metrics": {"x": [1.0]}}', r"x=\[1\.0\]: must be one number for each of 2 seeds"),
+        ('{"step": 1, "metrics": 5}', r"metrics=5: must be a dictionary of numbers"),
+        ('{"step": 1}', r"metrics=None: must be a dictionary of numbers"),
+        ('{"step": 1, "metrics": {"x": "<b>"}}', r"x='<b>': must be a number or one number per seed"),
+        ('{"step": 1, "metrics": {"x": [1.0, [2.0]]}}', r"x=\[1\.0, \[2\.0\]\]: must be a number"),
+        ('{"event": "exploded"}', r"event='exploded': must be one of 'finished', 'stopped', 'failed'"),
+    ],
+)
+def test_a_foreign_record_is_named_with_its_line(tmp_path, record, message):
+    run = Run.create("a", {}, root=tmp_path)
+    (run.path / "metrics.jsonl").write_text('{"step": 0, "metrics": {"x": [1.0, 2.0]}}\n' + record + "\n")
+    with pytest.raises(ValueError, match=r"metrics\.jsonl, line 2: " + message):
         Run.load(run.path)
 
 
