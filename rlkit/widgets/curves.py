@@ -163,7 +163,7 @@ class RewardCurves:
         over = f"{statistic} over {' or '.join(map(str, counts))} seeds" if counts else "as logged"
         over = "one seed" if counts == [1] else over
         spoken = [f"{r[0]}: {r[1]}, {r[4]} at step {r[3]} (95 % interval {r[5]})." for r in rows]
-        title, axis = f"{metric or 'nothing logged yet'} by step", f"{metric} ({over})" if metric else ""
+        title, axis = f"{metric or 'nothing logged yet'} by step", f"{metric} ({over})" if counts else metric
         picture = svg.chart(list(lines), title, "step", axis, " ".join(spoken))
         method = "Student's t over seeds" if statistic == "mean" else f"bootstrap over seeds, {REPLICATES} replicates"
         method = method if set(counts) - {1} else "1.96 standard errors as logged"

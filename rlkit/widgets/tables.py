@@ -112,6 +112,7 @@ class PapersTable:
 
     def __init__(self):
         self._papers = [(paper, paper.state) for paper in papers.PAPERS]
+        self._papers.sort(key=lambda row: row[0].notebook is None)  # what can be opened comes first
         states = list(dict.fromkeys(state for _, state in self._papers))
         chapters = sorted({paper.chapter for paper, _ in self._papers})
         self.chapter = show.labelled(widgets.Dropdown, "chapter", options=[_ALL, *chapters], layout={"width": "330px"})
@@ -126,7 +127,7 @@ class PapersTable:
         self._draw()
 
     def shown(self) -> list:
-        """The papers that pass the filter, in their order."""
+        """The papers that pass the filter, those with a notebook first."""
         return [paper for paper, _ in self._chosen()]
 
     def _chosen(self) -> list:
