@@ -2,7 +2,20 @@
 
 from rlkit.widgets.cards import VerdictCard
 from rlkit.widgets.curves import RewardCurves
+from rlkit.widgets.live_view import LiveView
+from rlkit.widgets.one_log import OneLog
 from rlkit.widgets.playground import BanditPlayground
+from rlkit.widgets.rates import rate_panels, rates
 from rlkit.widgets.tables import PapersTable, RunTable
 
-__all__ = ["BanditPlayground", "PapersTable", "RewardCurves", "RunTable", "VerdictCard"]
+__all__ = [
+    "BanditPlayground",
+    "LiveView",
+    "OneLog",
+    "PapersTable",
+    "RewardCurves",
+    "RunTable",
+    "VerdictCard",
+    "rate_panels",
+    "rates",
+]

@@ -3,7 +3,7 @@
 import math
 
 from rlkit import html
-from rlkit.widgets import svg
+from rlkit.widgets import show, svg
 
 LEFT, RIGHT, ROW = 210, 500, 24  # px: where the scale begins and ends, and the height of a row
 
@@ -18,6 +18,7 @@ def bounds(labels, average, low, high, truth, notes, caption, span=(-0.5, 1.5)) 
     """
     rows = list(zip(labels, average, low, high, truth, notes, strict=True))
     foot = 30 + ROW * len(rows)
+    key = "Dot: average. Bar: its confidence interval, with an arrow where it goes on. Thick tick: true mean."
 
     def x(value):
         return LEFT + (min(max(value, span[0]), span[1]) - span[0]) / (span[1] - span[0]) * (RIGHT - LEFT)
@@ -38,13 +39,14 @@ def bounds(labels, average, low, high, truth, notes, caption, span=(-0.5, 1.5)) 
             )
         else:
             parts.append(svg.text(x(sum(span) / 2), y + 4, "no data", "middle"))
-        parts.append(f'<path d="M{x(true):.1f} {y - 9}v18" {svg.stroke(1, 3)}/>')
+        parts.append(f'<path d="M{x(true):.1f} {y - 9}v18" stroke="{html.COLOURS[1]}" stroke-width="3"/>')
         parts.append(svg.text(RIGHT + 24, y + 4, svg.short(note, 44), "start", strong))
     said = "; ".join(f"{label}: average {svg.number(m)}, {note or 'not chosen'}" for label, m, _, _, _, note in rows)
     columns = ("arm", "average", "lower bound", "upper bound", "true mean", "chosen by")
     numbers = [(r[0], *(svg.number(v, 3) for v in r[1:5]), r[5] or "nobody") for r in rows]
     return (
         svg.frame("".join(parts), 780, foot + 24, "Arms with their confidence bounds", said)
+        + show.note(key)
         + f'<div style="margin:4px 0">{html.escape(caption)}</div>'
-        + f"<details><summary>The numbers as a table</summary>{html.table(columns, numbers)}</details>"
+        + show.details("The numbers as a table", html.table(columns, numbers))
     )

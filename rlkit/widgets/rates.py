@@ -1,0 +1,89 @@
+"""A rate as a picture: how a loss falls with the amount of data, on two logarithmic axes, with slopes to compare."""
+
+import numpy as np
+
+from rlkit import checks
+from rlkit.html import COLOURS, table
+from rlkit.widgets import lines, show, svg
+
+GUIDES = ((-0.5, "1/√N"), (-1.0, "1/N"))
+
+
+def rates(N, curves, title, x_label="N", y_label="loss", floor=1e-6, width=480, height=300) -> str:
+    """Mean over seeds and its 95 % interval (Student's t) of one or more curves, log-log, as an SVG string.
+
+    N: sizes [points], above 0. curves: name -> values [S, up to as many points as N]; a value below floor is drawn at
+    floor. Two thin dotted lines through the top left corner fall like 1/sqrt(N) and like 1/N. title, labels: plain
+    text, escaped. Raises ValueError for sizes that are not above 0, or a floor that is not.
+    """
+    N, floor = checks.finite("N", N), checks.positive("floor", floor)
+    if (N <= 0).any():
+        checks.fail("N", N.tolist(), "above 0")
+    curves = {name: np.asarray(values, dtype=float) for name, values in curves.items()}
+    left, right, top, bottom = 56, width - 128, 40, height - 40
+    x_low, x_high = np.log10(N.min()), max(np.log10(N.max()), np.log10(N.min()) + 1e-9)
+    means = {name: np.maximum(values.mean(axis=0), floor) for name, values in curves.items() if values.size}
+    every = np.log10(np.concatenate([*means.values(), [1.0 if not means else floor * 1e3]]))
+    y_low, y_high = np.floor(every.min()), max(np.ceil(every.max() - 1e-9), np.floor(every.min()) + 1)
+
+    def at_x(values):
+        return left + (np.log10(values) - x_low) / (x_high - x_low) * (right - left)
+
+    def at_y(values):
+        return bottom - (np.log10(np.maximum(values, floor)) - y_low) / (y_high - y_low) * (bottom - top)
+
+    parts = [
+        svg.text(8, 16, svg.short(title, 70), "start", 'font-weight="700"'),
+        svg.text(8, 33, svg.short(y_label, 60)),
+    ]
+    parts.append(svg.text((left + right) / 2, height - 4, svg.short(x_label, 60), "middle"))
+    grid = 'stroke="currentColor" stroke-opacity="0.15"'
+    for power in range(int(y_low), int(y_high) + 1):
+        y = float(at_y(10.0**power)) if 10.0**power >= floor else bottom
+        parts.append(
+            f'<path d="M{left} {y:.1f}H{right}" {grid}/>'
+            + svg.text(left - 8, y + 4, f"{10.0**power:,.{max(0, -power)}f}", "end")
+        )
+    for power in range(int(np.ceil(x_low - 1e-9)), int(x_high + 1e-9) + 1):
+        x = float(at_x(10.0**power))
+        parts.append(f'<path d="M{x:.1f} {top}V{bottom}" {grid}/>')
+        parts.append(svg.text(x, bottom + 17, svg.number(10**power), "middle"))
+    for slope, name in GUIDES:
+        share = min(1.0, (y_high - y_low) / (-slope * max(x_high - x_low, 1e-9)))
+        x, y = left + share * (right - left), top - slope * share * (x_high - x_low) / (y_high - y_low) * (bottom - top)
+        dots = 'stroke="currentColor" stroke-opacity="0.6" stroke-dasharray="1 4"'
+        parts.append(f'<path d="M{left} {top}L{x:.1f} {y:.1f}" {dots}/>')
+        parts.append(svg.text(x - 4, y - 5, name, "end", 'font-size="11" fill-opacity="0.8"'))
+    ends = []
+    for i, (name, mean) in enumerate(means.items()):
+        sizes = N[: len(mean)]
+        low, high = lines.interval(curves[name].T, "mean")
+        band = svg._band(at_x(sizes), at_y(low), at_y(high)) if len(curves[name]) > 1 else ""
+        parts.append(f'<path d="{band}" fill="{COLOURS[i % len(COLOURS)]}" fill-opacity="0.18"/>')
+        parts.append(f'<path d="{svg._path(at_x(sizes), at_y(mean))}" {svg.stroke(i)}/>')
+        parts += [svg.marker(i, x, y) for x, y in zip(at_x(sizes), at_y(mean), strict=True)]
+        ends.append(float(at_y(mean[-1:])[0]))
+    for i, (name, y) in enumerate(zip(means, svg._spread(ends, 16, top, bottom), strict=True)):
+        parts.append(f'<path d="M{right + 8} {y:.1f}h20" {svg.stroke(i)}/>' + svg.marker(i, right + 18, y))
+        parts.append(svg.text(right + 34, y + 4, svg.short(name, 16)))
+    said = "; ".join(
+        f"{name}: {svg.number(m[0], 2)} at the left, {svg.number(m[-1], 2)} at the right" for name, m in means.items()
+    )
+    return svg.frame("".join(parts), width, height, title, said or "no value to draw yet")
+
+
+def rate_panels(N, panels, x_label="N", y_label="loss", **how) -> str:
+    """A `rates` chart for each panel, side by side where there is room, and all means as a table. Returns HTML.
+
+    panels: title -> curves (name -> values [S, points]). how: floor, width, height of each chart. Errors as `rates`.
+    """
+    charts = "".join(rates(N, curves, title, x_label, y_label, **how) for title, curves in panels.items())
+    rows = [
+        (title, name, *(svg.number(v, 3) for v in np.mean(values, axis=0)))
+        for title, curves in panels.items()
+        for name, values in curves.items()
+    ]
+    columns = ("", "curve", *(f"{svg.short(x_label, 1)} = {svg.number(n)}" for n in N))
+    rows = [row + ("",) * (len(columns) - len(row)) for row in rows]
+    numbers = show.details("The numbers as a table", table(columns, rows, f"{y_label}, mean over seeds"))
+    return f'<div style="display:flex;flex-wrap:wrap">{charts}</div>{numbers}'
