@@ -9,28 +9,29 @@ from rlkit.widgets import lines, show, svg
 GUIDES = ((-0.5, "1/√N"), (-1.0, "1/N"))
 
 
-def rates(N, curves, title, x_label="N", y_label="loss", floor=1e-6, width=480, height=300) -> str:
+def rates(N, curves, title, x_label="N", y_label="loss", floor=1e-6, span=None, width=490, height=310) -> str:
     """Mean over seeds and its 95 % interval (Student's t) of one or more curves, log-log, as an SVG string.
 
     N: sizes [points], above 0. curves: name -> values [S, up to as many points as N]; a value below floor is drawn at
-    floor. Two thin dotted lines through the top left corner fall like 1/sqrt(N) and like 1/N. title, labels: plain
-    text, escaped. Raises ValueError for sizes that are not above 0, or a floor that is not.
+    floor, one that is not a number breaks its line. span: (lowest, highest) loss of the axis, by default what the means
+    need. Two dotted lines from the top left corner fall like 1/sqrt(N) and like 1/N. title, labels: plain text,
+    escaped. Raises ValueError for sizes that are not above 0, or a floor that is not.
     """
     N, floor = checks.finite("N", N), checks.positive("floor", floor)
     if (N <= 0).any():
         checks.fail("N", N.tolist(), "above 0")
     curves = {name: np.asarray(values, dtype=float) for name, values in curves.items()}
-    left, right, top, bottom = 56, width - 128, 40, height - 40
+    left, right, top, bottom = 68, width - 132, 48, height - 40
     x_low, x_high = np.log10(N.min()), max(np.log10(N.max()), np.log10(N.min()) + 1e-9)
     means = {name: np.maximum(values.mean(axis=0), floor) for name, values in curves.items() if values.size}
-    every = np.log10(np.concatenate([*means.values(), [1.0 if not means else floor * 1e3]]))
-    y_low, y_high = np.floor(every.min()), max(np.ceil(every.max() - 1e-9), np.floor(every.min()) + 1)
+    span = span or _span(means.values())
+    y_low, y_high = np.log10(span[0]), np.log10(span[1])
 
     def at_x(values):
         return left + (np.log10(values) - x_low) / (x_high - x_low) * (right - left)
 
     def at_y(values):
-        return bottom - (np.log10(np.maximum(values, floor)) - y_low) / (y_high - y_low) * (bottom - top)
+        return bottom - (np.log10(np.clip(values, *span)) - y_low) / (y_high - y_low) * (bottom - top)
 
     parts = [
         svg.text(8, 16, svg.short(title, 70), "start", 'font-weight="700"'),
@@ -38,8 +39,8 @@ def rates(N, curves, title, x_label="N", y_label="loss", floor=1e-6, width=480, 
     ]
     parts.append(svg.text((left + right) / 2, height - 4, svg.short(x_label, 60), "middle"))
     grid = 'stroke="currentColor" stroke-opacity="0.15"'
-    for power in range(int(y_low), int(y_high) + 1):
-        y = float(at_y(10.0**power)) if 10.0**power >= floor else bottom
+    for power in range(int(np.ceil(y_low - 1e-9)), int(y_high + 1e-9) + 1):
+        y = bottom - (power - y_low) / (y_high - y_low) * (bottom - top)
         parts.append(
             f'<path d="M{left} {y:.1f}H{right}" {grid}/>'
             + svg.text(left - 8, y + 4, f"{10.0**power:,.{max(0, -power)}f}", "end")
@@ -61,8 +62,9 @@ def rates(N, curves, title, x_label="N", y_label="loss", floor=1e-6, width=480, 
         band = svg._band(at_x(sizes), at_y(low), at_y(high)) if len(curves[name]) > 1 else ""
         parts.append(f'<path d="{band}" fill="{COLOURS[i % len(COLOURS)]}" fill-opacity="0.18"/>')
         parts.append(f'<path d="{svg._path(at_x(sizes), at_y(mean))}" {svg.stroke(i)}/>')
-        parts += [svg.marker(i, x, y) for x, y in zip(at_x(sizes), at_y(mean), strict=True)]
-        ends.append(float(at_y(mean[-1:])[0]))
+        there = np.isfinite(mean)
+        parts += [svg.marker(i, x, y) for x, y in zip(at_x(sizes[there]), at_y(mean[there]), strict=True)]
+        ends.append(float(at_y(mean[there][-1])) if there.any() else bottom)
     for i, (name, y) in enumerate(zip(means, svg._spread(ends, 16, top, bottom), strict=True)):
         parts.append(f'<path d="M{right + 8} {y:.1f}h20" {svg.stroke(i)}/>' + svg.marker(i, right + 18, y))
         parts.append(svg.text(right + 34, y + 4, svg.short(name, 16)))
@@ -72,18 +74,30 @@ def rates(N, curves, title, x_label="N", y_label="loss", floor=1e-6, width=480, 
     return svg.frame("".join(parts), width, height, title, said or "no value to draw yet")
 
 
+def _span(means) -> tuple[float, float]:
+    """Whole powers of ten around all means; 0.001 to 1 where there is none."""
+    values = np.concatenate([*means, []])
+    powers = np.log10(values[np.isfinite(values)])
+    low, high = (np.floor(powers.min() + 1e-9), np.ceil(powers.max() - 1e-9)) if len(powers) else (-3.0, 0.0)
+    return 10.0**low, 10.0 ** max(high, low + 1)
+
+
 def rate_panels(N, panels, x_label="N", y_label="loss", **how) -> str:
     """A `rates` chart for each panel, side by side where there is room, and all means as a table. Returns HTML.
 
-    panels: title -> curves (name -> values [S, points]). how: floor, width, height of each chart. Errors as `rates`.
+    panels: title -> curves (name -> values [S, points]); all share one vertical scale. how: floor, span, width, height
+    of each chart. Errors as `rates`.
     """
+    floor = how.get("floor", 1e-6)
+    means = [np.maximum(np.mean(values, axis=0), floor) for curves in panels.values() for values in curves.values()]
+    how = {"span": _span(means)} | how  # one scale for all panels
     charts = "".join(rates(N, curves, title, x_label, y_label, **how) for title, curves in panels.items())
     rows = [
         (title, name, *(svg.number(v, 3) for v in np.mean(values, axis=0)))
         for title, curves in panels.items()
         for name, values in curves.items()
     ]
-    columns = ("", "curve", *(f"{svg.short(x_label, 1)} = {svg.number(n)}" for n in N))
+    columns = ("", "curve", *(f"{x_label.split(',')[0]} = {svg.number(n)}" for n in N))
     rows = [row + ("",) * (len(columns) - len(row)) for row in rows]
     numbers = show.details("The numbers as a table", table(columns, rows, f"{y_label}, mean over seeds"))
     return f'<div style="display:flex;flex-wrap:wrap">{charts}</div>{numbers}'
