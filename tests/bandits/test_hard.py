@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rlkit.bandits import empirical_best, lcb, most_played
-from rlkit.bandits.hard import GAPS, hard_problems
+from rlkit.bandits.hard import GAPS, hard_problems, hard_ring, worst_case
 
 
 @pytest.mark.parametrize("S", [1, 2, 10, 50])
@@ -56,3 +56,26 @@ def test_each_kind_hurts_the_rule_it_is_meant_for():
 def test_bad_arguments_are_named(arguments, named):
     with pytest.raises(ValueError, match=f"^{named}: must be "):
         hard_problems(*arguments)
+
+
+@pytest.mark.parametrize(("C", "N"), [(1, 100), (1.01, 1_000), (4, 100_000)])
+def test_ring_is_a_markov_chain_whose_best_policy_is_covered_as_declared(C, N):
+    P, mean, mu = hard_ring(C, N)
+    assert P.shape == (5, 10, 5) and P.sum(axis=-1) == pytest.approx(np.ones((5, 10)))
+    assert mu.sum() == pytest.approx(1) and (mu >= 0).all()
+    # Discounted visits of the best policy from a uniform start, by the linear equations d = (1 - g) start + g P' d.
+    at = np.arange(5)
+    visits = np.linalg.solve(np.eye(5) - 0.9 * P[at, -1].T, 0.1 * np.full(5, 0.2))
+    assert (visits / mu[:, -1]).max() == pytest.approx(C)
+    # No other arm is as good, by value iteration on the true world.
+    value = np.zeros(5)
+    for _ in range(500):
+        value = (mean + 0.9 * P @ value).max(axis=-1)
+    assert ((mean + 0.9 * P @ value).argmax(axis=-1) == 9).all()
+
+
+def test_worst_case_is_chosen_after_the_mean_over_seeds():
+    loss = np.array([[[3.0, 0.0], [2.0, 1.0]], [[0.0, 0.0], [2.0, 3.0]]])  # [2 seeds, 2 problems, 2 sizes]
+    assert worst_case(loss).tolist() == [[2.0, 1.0], [2.0, 3.0]]
+    with pytest.raises(ValueError, match=r"^loss\.shape=\(2, 2\): must be "):
+        worst_case(loss[0])
