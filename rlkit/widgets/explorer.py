@@ -17,9 +17,7 @@ def _control(name: str, values):
         return show.labelled(widgets.IntSlider, label, continuous_update=False, **bounds)
     options = list(values.items()) if isinstance(values, dict) else values
     if not isinstance(options, list | tuple) or not options:
-        raise ValueError(
-            f"{name}={svg.short(repr(values), 60)}: must be True or False, a range, a list or a dictionary"
-        )
+        checks.fail(name, values, "True or False, a range, a list or a dictionary, not empty")
     if not isinstance(values, dict):
         options = [(svg.number(v) if isinstance(v, int | float) else svg.short(v, 40), v) for v in values]
     return show.labelled(widgets.Dropdown, label, options=options, value=options[0][1])
