@@ -34,7 +34,7 @@ setup: .venv/.ready ## make .venv and install the tested versions
 
 lab: .venv/.ready ## open JupyterLab on notebooks/00_start_here.ipynb
 	@echo "JupyterLab answers on this machine only (127.0.0.1); open the URL with the token below. Stop it with Ctrl-C."
-	@exec $(BIN)/python -m jupyterlab notebooks/00_start_here.ipynb --ServerApp.ip=127.0.0.1 \
+	@exec $(BIN)/python -m jupyterlab --ServerApp.ip=127.0.0.1 --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb \
 	  --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate --LabApp.news_url=None \
 	  $(if $(filter 0,$(shell id -u)),--allow-root) $(ARGS)
 

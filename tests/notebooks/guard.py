@@ -18,9 +18,10 @@ LAST_CELL = "import notebook_guard\n\nawait notebook_guard.finish()"
 
 
 class GuardedClient(NotebookClient):
-    """nbclient's runner with the guard in its kernel, learners drained synchronously, and sockets without ports."""
+    """nbclient's runner with the guard in its kernel, and sockets without ports."""
 
     cpu_seconds = None  # of the notebook that this process ran last
+    synchronous = True  # learners are drained in the cell that starts them, not in a thread
 
     def create_kernel_manager(self):
         manager = super().create_kernel_manager()
@@ -30,7 +31,8 @@ class GuardedClient(NotebookClient):
 
     def execute(self, **kwargs):
         path = os.pathsep.join([str(KERNEL_SIDE), *filter(None, [os.environ.get("PYTHONPATH")])])
-        env = os.environ | {"CI": "true", "RLKIT_SYNC": "1", "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
+        env = os.environ | {"CI": "true", "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
+        env["RLKIT_SYNC"] = str(int(self.synchronous))
         self.extra_arguments = ["--InteractiveShellApp.extra_extensions=notebook_guard"]
         GuardedClient.cpu_seconds = None
         last = nbformat.v4.new_code_cell(LAST_CELL)

@@ -26,7 +26,7 @@ if "COLAB_RELEASE_TAG" in os.environ or "COLAB_NOTEBOOK_ID" in os.environ:
 import rlkit
 
 if getattr(rlkit, "__distribution__", "") != "rlkit-notebooks":
-    raise ImportError("this is another project's rlkit: pip uninstall rlkit, restart, and install rlkit-notebooks")"""
+    raise ImportError("another project's rlkit stands in the way: pip uninstall rlkit, then restart")"""
 
 
 def slug() -> str:
