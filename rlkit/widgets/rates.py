@@ -54,7 +54,8 @@ def rates(N, curves, title, x_label="N", y_label="loss", floor=1e-6, span=None, 
         x, y = left + share * (right - left), top - slope * share * (x_high - x_low) / (y_high - y_low) * (bottom - top)
         dots = 'stroke="currentColor" stroke-opacity="0.6" stroke-dasharray="1 4"'
         parts.append(f'<path d="M{left} {top}L{x:.1f} {y:.1f}" {dots}/>')
-        parts.append(svg.text(x - 4, y - 5, name, "end", 'font-size="11" fill-opacity="0.8"'))
+        at = left + 0.55 * (x - left), top + 0.55 * (y - top)  # the name stands just above the middle of its line
+        parts.append(svg.text(at[0] + 6, at[1] - 3, name, "start", 'font-size="11" fill-opacity="0.8"'))
     ends = []
     for i, (name, mean) in enumerate(means.items()):
         sizes = N[: len(mean)]
