@@ -17,6 +17,13 @@ def pytest_collection_modifyitems(items):
     items.sort(key=rank)
 
 
+@pytest.fixture(autouse=True)
+def _a_readers_settings(monkeypatch):
+    """What a reader may have set in the shell does not reach the tests."""
+    for name in ("RLKIT_SYNC", "RLKIT_LANE"):
+        monkeypatch.delenv(name, raising=False)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item):
     with _turn(item) if hasattr(item.config, "workerinput") else contextlib.nullcontext():

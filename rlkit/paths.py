@@ -10,7 +10,7 @@ def _is_repository(folder: Path) -> bool:
 
 
 def repository() -> Path | None:
-    """The checkout's root: the first folder upwards from the working folder, else from this file; None in a bare wheel."""
+    """The checkout's root: the first folder upwards from the working folder, else this file's; None in a bare wheel."""
     here = Path.cwd()
     for folder in (here, *here.parents, PACKAGE.parent):
         if _is_repository(folder):

@@ -14,6 +14,7 @@ def checkout(tmp_path, monkeypatch):
         (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "pyproject.toml").write_text("")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CI", raising=False)  # there a verdict is compared with the stored one
     return tmp_path
 
 
