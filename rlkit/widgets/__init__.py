@@ -2,20 +2,22 @@
 
 from rlkit.widgets.cards import VerdictCard
 from rlkit.widgets.curves import RewardCurves
+from rlkit.widgets.explorer import Explorer
 from rlkit.widgets.live_view import LiveView
-from rlkit.widgets.one_log import OneLog
+from rlkit.widgets.one_log import one_log
 from rlkit.widgets.playground import BanditPlayground
 from rlkit.widgets.rates import rate_panels, rates
 from rlkit.widgets.tables import PapersTable, RunTable
 
 __all__ = [
     "BanditPlayground",
+    "Explorer",
     "LiveView",
-    "OneLog",
     "PapersTable",
     "RewardCurves",
     "RunTable",
     "VerdictCard",
+    "one_log",
     "rate_panels",
     "rates",
 ]

@@ -28,16 +28,18 @@ class Explorer:
 
         Explorer(picture, problem={"easy": 0, "hard": 1}, N=[100, 1_000], log_number=range(50), truth=False)
 
-    A list or a dictionary (label -> value) makes a menu, a range a slider, True or False a box to tick; each starts at
-    its first value. `box` is the widget, `to_html()` the static twin, `values()` the knobs as they stand. An error in
-    draw is raised when the explorer is made; after a change it is shown in the picture's place, and raised too.
-    Raises TypeError if draw is not a function, ValueError for a knob that is none of these.
+    A list or a dictionary (label -> value) makes a menu, a range a slider, True or False a box to tick. Each starts
+    at its first value, or at start[knob]. `box` is the widget, `to_html()` the static twin, `values()` the knobs as
+    they stand. An error in draw is raised when the explorer is made; after a change it is shown in the picture's
+    place, and raised too. Raises TypeError if draw is not a function, ValueError for a knob that is none of these.
     """
 
-    def __init__(self, draw, /, **knobs):
+    def __init__(self, draw, /, start: dict | None = None, **knobs):
         if not callable(draw):
             raise TypeError(f"draw={draw!r:.60}: must be a function of the knobs that returns HTML")
         self._draw, self.controls = draw, {name: _control(name, values) for name, values in knobs.items()}
+        for name, value in (start or {}).items():
+            self.controls[checks.one_of("start", name, list(self.controls))].value = value
         self.picture = widgets.HTML(draw(**self.values()))
         self.box = widgets.VBox([show.row(*self.controls.values()), self.picture])
         self.box.add_class("rlkit-explorer")

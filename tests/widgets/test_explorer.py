@@ -65,3 +65,10 @@ def test_a_knob_of_no_kind_is_refused(knob):
 def test_what_is_no_function_is_refused():
     with pytest.raises(TypeError, match="draw='x'"):
         Explorer("x")
+
+
+def test_start_says_where_a_knob_begins():
+    view = Explorer(lambda N: f"{N}", start={"N": 2}, N=[1, 2])
+    assert view.picture.value == "2"
+    with pytest.raises(ValueError, match="start='M': must be one of 'N'"):
+        Explorer(lambda N: f"{N}", start={"M": 2}, N=[1, 2])

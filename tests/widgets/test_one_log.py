@@ -9,14 +9,15 @@ import pytest
 
 from rlkit import bandits
 from rlkit.bandits.hard import hard_problems
-from rlkit.widgets import OneLog
+from rlkit.widgets import one_log
 from rlkit.widgets.bounds import bounds
-from rlkit.widgets.one_log import COVERAGES, PENALTIES, PROBLEMS, SIZES
+from rlkit.widgets.one_log import COVERAGES, PENALTIES, PROBLEMS, SIZES, picture
 
 
 def test_it_shows_the_arm_that_lcb_picks():
-    view = OneLog()
-    view.problem.value, view.coverage.value, view.pulls.value, view.seed.value = 2, 4, 1_000, 3
+    view = one_log()
+    for name, value in {"problem": 2, "C": 4, "N": 1_000, "log_number": 3}.items():
+        view.controls[name].value = value
     problem = hard_problems(1, 4, 1_000)[2]
     rng = np.random.default_rng(3)
     count = rng.multinomial(1_000, problem.mu[0])
@@ -27,23 +28,17 @@ def test_it_shows_the_arm_that_lcb_picks():
 
 
 def test_every_setting_has_a_picture_that_is_well_formed():
-    view = OneLog()
     for values in itertools.product(PROBLEMS.values(), COVERAGES, (SIZES[0], SIZES[-1]), PENALTIES.values()):
-        view.problem.value, view.coverage.value, view.pulls.value, view.penalty.value = values
-        ET.fromstring(re.search(r"<svg.*?</svg>", view.picture.value, re.DOTALL).group())
-        assert "nan" not in view.picture.value
+        page = picture(*values, log_number=0)
+        ET.fromstring(re.search(r"<svg.*?</svg>", page, re.DOTALL).group())
+        assert "nan" not in page
 
 
 def test_without_a_penalty_lcb_is_the_empirical_best_and_with_a_huge_one_the_most_played():
-    view = OneLog()
-    view.problem.value, view.coverage.value = 2, 4
     for seed in range(10):
-        view.seed.value = seed
         for penalty, rule in ((PENALTIES["none"], "empirical best"), (PENALTIES["63 times that"], "most played")):
-            view.penalty.value = penalty
-            lost = dict(
-                re.findall(r"(LCB|empirical best|most played) ([\d.]+)[,.]", view.picture.value.split("lost per")[1])
-            )
+            said = picture(2, 4, SIZES[2], penalty, seed).split("lost per")[1]
+            lost = dict(re.findall(r"(LCB|empirical best|most played) ([\d.]+)[,.]", said))
             assert lost["LCB"] == lost[rule]
 
 
@@ -60,5 +55,5 @@ def test_bounds_refuses_lists_of_different_lengths():
 
 
 def test_static_twin_names_the_setting():
-    page = OneLog().to_html()
-    assert "problem: lucky arms" in page and "pulls N: 1,000" in page and "<table" in page
+    page = one_log().to_html()
+    assert "problem: lucky arms" in page and "N: 1,000" in page and "<table" in page
