@@ -169,18 +169,21 @@ def test_no_thread_is_left(tmp_path):
 
 
 KERNEL = """
-import time
+import threading, time
 from rlkit.live import live
 from rlkit.runs import Run, Step
+later = threading.Event()
 def broken():
     yield Step(0, {"x": 1.0})
+    later.wait()
     raise FloatingPointError("nobody waited")
 """
 
 
 def test_an_error_nobody_waits_for_shows_after_the_next_cell(tmp_path):
     start = f"handle = live(broken(), Run.create('a', {{}}, root={str(tmp_path)!r}))"
-    cells = [nbformat.v4.new_code_cell(source) for source in (KERNEL, start, "time.sleep(0.5)", "1 + 1")]
+    fail = "later.set()\nwhile not handle.done:\n    time.sleep(0.01)\nhandle._thread.join()"
+    cells = [nbformat.v4.new_code_cell(source) for source in (KERNEL, start, fail, "1 + 1")]
     notebook = NotebookClient(nbformat.v4.new_notebook(cells=cells), kernel_name="python3").execute()
     errors = [[out.evalue for out in cell.outputs if out.output_type == "error"] for cell in notebook.cells]
     assert errors == [[], [], ["nobody waited"], []]
