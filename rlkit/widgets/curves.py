@@ -9,7 +9,7 @@ from rlkit import checks
 from rlkit.html import escape, table
 from rlkit.runs import Run
 from rlkit.widgets import show, svg
-from rlkit.widgets.lines import REPLICATES, summarise
+from rlkit.widgets.lines import REPLICATES, labels, summarise
 
 WINDOWS = (1, 3, 10, 30, 100, 300, 1000)
 LIVE = ("running", "paused", "stopping")
@@ -143,10 +143,10 @@ class RewardCurves:
         """The state of each run, in words."""
         several = len(self.runs) > 1
         words = []
-        for run in self.runs:
+        for run, name in zip(self.runs, labels(self.runs), strict=True):
             step = "no step yet" if run.last_step is None else f"step {run.last_step:,}"
             error = f": {svg.short(run.error, 200)}" if run.error else ""
-            words.append(f"{svg.short(run.path.name) + ': ' if several else ''}{run.state}, {step}{error}")
+            words.append(f"{svg.short(name) + ': ' if several else ''}{run.state}, {step}{error}")
         return f"<span>{escape('; '.join(words))}</span>"
 
     def _view(self, logged: list[list]) -> tuple[str, str]:
@@ -154,8 +154,8 @@ class RewardCurves:
         metric, statistic, window = self.metric.value or "", self.statistic.value, self.window.value
         points = max(60, min(400, 1200 // len(self.runs)))
         made = (
-            summarise(run, names, metric, statistic, window, points)
-            for run, names in zip(self.runs, logged, strict=True)
+            summarise(run, name, names, metric, statistic, window, points)
+            for run, name, names in zip(self.runs, labels(self.runs), logged, strict=True)
         )
         lines, rows = zip(*made, strict=True)
         counts = sorted({row[2] for row in rows} - {"–", "as logged"})

@@ -60,14 +60,19 @@ def interval(values, statistic: str) -> tuple[np.ndarray, np.ndarray]:
     return low, high
 
 
-def summarise(run: Run, names: list, metric: str, statistic: str, window: int, points: int) -> tuple[svg.Line, tuple]:
-    """One run's line, at most `points` points, and its row of the table. names: the metrics that the run has logged.
+def labels(runs: list) -> list[str]:
+    """What to call each run: its name, or its folder's (`name-2`) where two runs of the same name stand together."""
+    names = [run.name for run in runs]
+    return [run.name if names.count(run.name) == 1 else run.path.name for run in runs]
+
+
+def summarise(run: Run, name: str, names: list, metric: str, statistic: str, window: int, points: int) -> tuple:
+    """One run's svg.Line, called `name`, and its row of the table. names: the metrics it has logged; points: at most.
 
     The seeds' curves are smoothed first, then put together over the seeds, so the band is the interval of what is
     drawn. A metric logged as one number, with its standard error beside it as `<metric>_se`, gets +- 1.96 of that.
     The row: run, state, seeds, last step, last value, its interval, mean over all steps (unsmoothed).
     """
-    name = run.path.name
     if metric not in names:
         return svg.Line(name, np.empty(0), np.empty(0)), (name, run.state, "–", svg.number(run.last_step), *"–––")
     steps, values = run.series(metric)  # [N], [N, S]

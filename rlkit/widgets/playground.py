@@ -169,6 +169,7 @@ class BanditPlayground:
         said = f"Cumulative regret after {len(self.game.regret):,} pulls. " + " ".join(lasts)
         picture = svg.chart(lines, "Regret by pull", "pull", "regret (reward lost, cumulative)", said, height=260)
         caption = "Regret of a pull: the best arm's true probability minus that of the arm pulled."
+        caption += " It knows what you do not: a pull that adds nothing was the best arm."
         if self.race.value:
             caption += f" Policies: mean of {RUNS} runs; the band holds the middle 90 % of them."
         return picture + show.note(caption)

@@ -65,7 +65,7 @@ def test_a_logged_standard_error_becomes_the_band(tmp_path):
     run = Run.create("bandit", root=tmp_path)
     for step in range(5):
         run.log(step, regret=float(step), regret_se=0.5)
-    line, row = lines.summarise(run, run.metric_names, "regret", "mean", 1, 100)
+    line, row = lines.summarise(run, "r", run.metric_names, "regret", "mean", 1, 100)
     assert line.high - line.y == pytest.approx(np.full(5, 0.98)) and line.y - line.low == pytest.approx(
         np.full(5, 0.98)
     )
@@ -74,7 +74,7 @@ def test_a_logged_standard_error_becomes_the_band(tmp_path):
 
 def test_a_row_says_what_is_missing_and_what_diverged(tmp_path):
     run = Run.create("r", {"seeds": [0, 1]}, root=tmp_path)
-    assert lines.summarise(run, run.metric_names, "loss", "mean", 1, 100)[1] == (
+    assert lines.summarise(run, "r", run.metric_names, "loss", "mean", 1, 100)[1] == (
         "r",
         "running",
         "–",
@@ -84,7 +84,13 @@ def test_a_row_says_what_is_missing_and_what_diverged(tmp_path):
         "–",
     )
     run.log(3, loss=[1.0, 3.0])
-    assert lines.summarise(run, run.metric_names, "loss", "mean", 1, 100)[1][2:5] == (2, "3", "2")
+    assert lines.summarise(run, "r", run.metric_names, "loss", "mean", 1, 100)[1][2:5] == (2, "3", "2")
     run.log(4, loss=[1.0, float("nan")])
-    row = lines.summarise(run, run.metric_names, "loss", "mean", 1, 100)[1]
+    row = lines.summarise(run, "r", run.metric_names, "loss", "mean", 1, 100)[1]
     assert row[4] == "1 of 2 not finite" and row[5] == "–" and row[6] == "2"
+
+
+def test_a_run_is_called_by_its_name_unless_two_share_it(tmp_path):
+    runs = [Run.create(name, {}, root=tmp_path) for name in ("a", "a", "b", "b")]
+    assert lines.labels([runs[1], runs[3]]) == ["a", "b"]
+    assert lines.labels(runs[:3]) == ["a", "a-2", "b"]
