@@ -69,7 +69,7 @@ def test_a_logged_standard_error_becomes_the_band(tmp_path):
     assert line.high - line.y == pytest.approx(np.full(5, 0.98)) and line.y - line.low == pytest.approx(
         np.full(5, 0.98)
     )
-    assert row == ("bandit", "running", "as logged", "4", "4", "3.02 to 4.98", "2")
+    assert row == ("r", "running", "as logged", "4", "4", "3.02 to 4.98", "2")
 
 
 def test_a_row_says_what_is_missing_and_what_diverged(tmp_path):
