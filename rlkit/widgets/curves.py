@@ -166,8 +166,9 @@ class RewardCurves:
         title, axis = f"{metric or 'nothing logged yet'} by step", f"{metric} ({over})" if counts else metric
         picture = svg.chart(list(lines), title, "step", axis, " ".join(spoken))
         method = "Student's t over seeds" if statistic == "mean" else f"bootstrap over seeds, {REPLICATES} replicates"
-        method = method if set(counts) - {1} else "1.96 standard errors as logged"
-        caption = f"Line: {over}." if metric else "Nothing is logged yet."
+        method = method if set(counts) - {1} else "1.96 of the standard errors logged beside it"
+        logged_as = f"Line: {over}." if counts else "Line: the number that the learner logged."
+        caption = logged_as if metric else "Nothing is logged yet."
         caption += f" Band: 95 % interval ({method})." if kinds else ""
         smoothed = f", smoothed over {window:,}" if window > 1 else ""
         if window > 1:

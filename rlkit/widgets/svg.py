@@ -209,7 +209,7 @@ def chart(lines: list[Line], title, x_label, y_label, description, width: int = 
         colour = COLOURS[i % len(COLOURS)]
         if line.low is not None and line.high is not None:
             outline = _band(at_x(line.x), at_y(line.low), at_y(line.high))
-            parts.append(f'<path d="{outline}" fill="{colour}" fill-opacity="0.18"/>')
+            parts.append(f'<path d="{outline}" fill="{colour}" fill-opacity="0.28"/>')
         if line.raw is not None:  # its rarest spikes may leave the frame: an inner svg cuts them off
             raw = _path(at_x(line.raw[0]) - left, at_y(line.raw[1]) - top)
             place = f'x="{left}" y="{top}" width="{right - left}" height="{bottom - top}"'

@@ -144,7 +144,7 @@ class PapersTable:
 
     def _page(self) -> str:
         rows = [(p.number, p.key, p.title, p.year, p.chapter, state, p.notebook or "–") for p, state in self._chosen()]
-        return table(PAPER_COLUMNS, rows, f"{len(rows)} of {len(self._papers)} papers")
+        return table(PAPER_COLUMNS, rows, f"{len(rows)} of {len(self._papers)} papers (the list scrolls)")
 
     def _draw(self) -> None:
         self.table.value = show.scroll(self._page(), "Papers")
