@@ -58,7 +58,7 @@ lint: .venv/.ready ## ruff, the order of the rooms, and the rules for notebooks
 bench: .venv/.bench ## print how fast the kit is beside others, measured in one run
 	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.bench $(ARGS)
 .venv/.bench: .venv/.ready
-	@echo "Installing what the benchmarks compare with (mabwiser, rliable)."
+	@echo "Installing what the benchmarks compare with (mabwiser)."
 	@$(BIN)/python $(PIP_INSTALL) -c constraints.txt -e ".[bench]"
 	@touch $@
 
