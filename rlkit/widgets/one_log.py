@@ -19,7 +19,9 @@ def one_log() -> Explorer:
     of the log (its seed). Returns an Explorer.
     """
     start = {"C": 1.01, "N": 1_000, "penalty": 1.0}
-    return Explorer(picture, start, problem=PROBLEMS, C=COVERAGES, N=SIZES, penalty=PENALTIES, log_number=range(51))
+    view = Explorer(picture, start, problem=PROBLEMS, C=COVERAGES, N=SIZES, penalty=PENALTIES, log_number=range(51))
+    view.controls["C"].description = "C*"
+    return view
 
 
 def picture(problem: int, C: float, N: int, penalty: float, log_number: int) -> str:
@@ -43,7 +45,10 @@ def picture(problem: int, C: float, N: int, penalty: float, log_number: int) -> 
     width = penalty * np.sqrt(L / (2 * np.maximum(count[shown], 1)))
     lost = ", ".join(f"{rule} {mean.max() - mean[arm]:.3g}" for rule, arm in picks.items())
     return bounds(
-        [f"{names[a] if mu[a] > 0 else 'arm that nobody pulls'}, {count[a]:,} pulls" for a in shown],
+        [
+            f"{names[a] if mu[a] > 0 else 'arm that nobody pulls'}, {count[a]:,} pull{'' if count[a] == 1 else 's'}"
+            for a in shown
+        ],
         average,
         average - width,
         average + width,

@@ -27,6 +27,11 @@ def test_it_shows_the_arm_that_lcb_picks():
     assert f"{count[arm]:,} pulls" in view.picture.value
 
 
+def test_one_pull_is_one_pull():
+    labels = re.findall(r"lucky arm \d, (\d+ pulls?)", picture(0, 4, 1_000, 1.0, log_number=0))
+    assert "1 pull" in labels and "1 pulls" not in labels and "0 pulls" in labels
+
+
 def test_every_setting_has_a_picture_that_is_well_formed():
     for values in itertools.product(PROBLEMS.values(), COVERAGES, (SIZES[0], SIZES[-1]), PENALTIES.values()):
         page = picture(*values, log_number=0)
