@@ -72,7 +72,7 @@ def _rivals(S, C, N, shifted):
 def overview(S: int, C: float, N: int) -> list[dict]:
     """What hard_problems(S, C, N) builds, one row per kind of problem and of context: dictionaries for a table.
 
-    Each row holds how many problems, the context, how often it comes, and for the best arm, each of the eight, and the
+    Each row holds how many problems, the context, its share of use, and for the best arm, each of the eight, and the
     tenth arm (index 0) the mean reward (a range where the problems differ) and the expected pulls. Errors as there.
     """
     rows, problems = [], hard_problems(S, C, N)
@@ -81,7 +81,7 @@ def overview(S: int, C: float, N: int) -> list[dict]:
         same = len(np.unique(np.column_stack([first.rho, first.mu]).round(12), axis=0)) == 1
         for s in (0,) if same else (0, 1):
             named = "each" if same else "the first" if s == 0 else "each other"
-            row = {"problem": kind, "how many": len(means), "context": named, "share": float(first.rho[s])}
+            row = {"problem": kind, "how many": len(means), "context": named, "share, %": float(100 * first.rho[s])}
             for arm, a in (("best", -1), ("each of 8", 1), ("tenth", 0)):
                 low, high = means[:, a].min(), means[:, a].max()
                 row[f"{arm}, mean"] = f"{low:.2g}" if low == high else f"{low:.2g} to {high:.2g}"

@@ -33,6 +33,12 @@ def rates(N, curves, title, x_label="N", y_label="loss", floor=1e-6, span=None, 
     def at_y(values):
         return bottom - (np.log10(np.clip(values, *span)) - y_low) / (y_high - y_low) * (bottom - top)
 
+    def free(spot):
+        """How far, up or down, the next curve is from a name at this spot; 12 px are enough."""
+        x, y = spot[0] + 18, spot[1] - 7  # the middle of the name
+        there = [abs(np.interp(x, at_x(N[: len(mean)]), at_y(mean)) - y) for mean in means.values()]
+        return np.nanmin([*there, 12])
+
     parts = [
         svg.text(8, 16, svg.short(title, 70), "start", 'font-weight="700"'),
         svg.text(8, 33, svg.short(y_label, 60)),
@@ -54,7 +60,8 @@ def rates(N, curves, title, x_label="N", y_label="loss", floor=1e-6, span=None, 
         x, y = left + share * (right - left), top - slope * share * (x_high - x_low) / (y_high - y_low) * (bottom - top)
         dots = 'stroke="currentColor" stroke-opacity="0.6" stroke-dasharray="1 4"'
         parts.append(f'<path d="M{left} {top}L{x:.1f} {y:.1f}" {dots}/>')
-        at = left + 0.55 * (x - left), top + 0.55 * (y - top)  # the name stands just above the middle of its line
+        spots = [(left + part * (x - left), top + part * (y - top)) for part in (0.55, 0.7, 0.85, 0.4)]
+        at = max(spots, key=free)  # the name stands just above its line, off the curves
         parts.append(svg.text(at[0] + 6, at[1] - 3, name, "start", 'font-size="11" fill-opacity="0.8"'))
     ends = []
     for i, (name, mean) in enumerate(means.items()):

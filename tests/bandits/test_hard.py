@@ -97,7 +97,7 @@ def test_overview_accounts_for_all_problems_and_all_pulls():
         pulls = [row["best, pulls"] + 8 * row["each of 8, pulls"] + row["tenth, pulls"] for row in kinds]
         contexts = {1: [10], 2: [1, 9]}[len(kinds)]
         assert np.dot(contexts, pulls) == pytest.approx(1_000)
-        assert np.dot(contexts, [row["share"] for row in kinds]) == pytest.approx(1)
+        assert np.dot(contexts, [row["share, %"] for row in kinds]) == pytest.approx(100)
 
 
 def test_unseen_loss_is_what_a_guess_loses_where_the_log_has_nothing():

@@ -56,3 +56,11 @@ def test_text_is_escaped():
 def test_bad_sizes_are_named(bad):
     with pytest.raises(ValueError, match=r"^N.*must be"):
         rates(bad, {}, "t")
+
+
+@pytest.mark.parametrize("loss", [0.02, 0.025, 0.03])
+def test_the_name_of_a_guide_keeps_off_the_curves(loss):
+    page = rates([100, 100_000], {"flat": [[loss, loss]]}, "t", span=(1e-5, 1.0))
+    name = float(re.search(r'<text[^>]* y="([\d.]+)"[^>]*>1/N<', page).group(1)) - 4  # from the baseline to the middle
+    curve = 270 - (np.log10(loss) + 5) / 5 * (270 - 48)
+    assert abs(name - curve) > 10
