@@ -5,7 +5,7 @@ import os
 import nbformat
 from nbclient import NotebookClient
 
-from rlkit import paths
+from tests.notebooks import template
 
 LIMITS = {"00_start_here": 60, "00_": 90}  # chapters of language models get more in their own issues
 PAPER_LIMIT = 60
@@ -19,7 +19,7 @@ def rows() -> list:
     """One row a notebook: CPU-seconds of its kernel, imports included."""
     os.environ |= {"RLKIT_SYNC": "1", "OMP_NUM_THREADS": "1"}
     table = []
-    for file in sorted((paths.repository() / "notebooks").rglob("*.ipynb")):
+    for file in template.notebooks():
         notebook = nbformat.read(file, as_version=4)
         notebook.cells.append(nbformat.v4.new_code_cell("import time\ntime.process_time()"))
         resources = {"metadata": {"path": str(file.parent)}}
