@@ -8,15 +8,24 @@ LANES = {"full": "full run", "slice": "live slice"}
 WIDTH, LEFT, RIGHT = 440, 76, 12  # of a picture, in px
 
 
-def number(value: float) -> str:
-    """Three significant digits, with a true minus sign."""
+def number(value: float, width: float = 0.0) -> str:
+    """Three significant digits, or as many as show two of `width`, an interval's; with a true minus sign."""
+    decimals = 1 - math.floor(math.log10(width)) if width > 0 else 0
+    if 0 < decimals <= 8 and abs(value) < 1e6:
+        return f"{value:.{decimals}f}".replace("-", "\u2212")
     mantissa, exponent, power = f"{value:.3g}".partition("e")
     return (mantissa + exponent + (str(int(power)) if power else "")).replace("-", "\u2212")
 
 
-def span(low: float, high: float) -> str:
+def span(low: float, high: float, width: float = 0.0) -> str:
     """An interval in words."""
-    return f"{number(low)} to {number(high)}"
+    return f"{number(low, width)} to {number(high, width)}"
+
+
+def measured(interval) -> tuple:
+    """(estimate, interval) in words, to the same number of decimals."""
+    width = interval.high - interval.low
+    return number(interval.estimate, width), span(interval.low, interval.high, width)
 
 
 def margin(clause) -> str:
@@ -67,9 +76,10 @@ def rows(verdict) -> list:
     for label, finding in (pair for clause in verdict.claim.clauses for pair in pairs(verdict, clause)):
         clause, interval = finding.clause, finding.interval
         name = clause.name if clause.primary else f"{clause.name} (secondary)"
-        exact = "exact" if clause.lemma else span(interval.low, interval.high)
+        estimate, between = measured(interval)
         seeds = "" if clause.lemma else interval.seeds
-        found.append((name, label, number(interval.estimate), exact, margin(clause), seeds, finding.outcome))
+        between = "exact" if clause.lemma else between
+        found.append((name, label, estimate, between, margin(clause), seeds, finding.outcome))
     return found
 
 
@@ -117,7 +127,7 @@ def picture(findings) -> str:
         parts.append(_line(x(interval.low), y, x(interval.high), y, f'stroke-width="{1.5 if live else 3}"'))
         parts += [_line(x(end), y - 5, x(end), y + 5, "") for end in (interval.low, interval.high)]
         parts.append(f'<circle cx="{x(interval.estimate)}" cy="{y}" r="4"{fill}/>')
-        said.append(f"{label}: estimate {number(interval.estimate)}, interval {span(interval.low, interval.high)}")
+        said.append("{}: estimate {}, interval {}".format(label, *measured(interval)))
     return (
         f'<svg role="img" aria-label="{html.escape("; ".join(said))}" viewBox="0 0 {WIDTH} {bottom + 20}" '
         f'width="{WIDTH}" style="max-width:100%;height:auto;display:block" fill="currentColor" font-size="11">'

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from rlkit import claims, verdicts
+from rlkit import cards, claims, verdicts
 from rlkit.claims import CERTIFIED, INCONCLUSIVE, OPPOSITE, REPRODUCED, SMALLER, Claim, Clause
 from rlkit.stats import Interval
 
@@ -361,7 +361,7 @@ def test_cards_escape_what_they_show_and_are_well_formed(checkout):
 
 def test_the_picture_has_a_text_twin_and_takes_its_colour_from_the_page(checkout):
     page = make().verdict(estimates()).to_html()
-    assert 'role="img"' in page and "estimate 0.3, interval 0.2 to 0.4" in page and "claimed: &gt; 0.1 reward" in page
+    assert 'role="img"' in page and "estimate 0.30, interval 0.20 to 0.40" in page and "claimed: &gt; 0.1 reward" in page
     picture = page[page.index("<svg") : page.index("</svg>")]
     assert "currentColor" in picture and "#" not in picture
     for cell in ("0.3", "0.2 to 0.4", "\u22120.6 to \u22120.4", REPRODUCED):
@@ -421,3 +421,10 @@ def test_a_declared_claim_is_read_back_whole_and_an_undeclared_one_is_named():
     for key in ("never-declared", "../results/x", 3):
         with pytest.raises(ValueError, match=r"^key=.*: must be "):
             claims.declared(key)
+
+
+def test_a_narrow_interval_is_not_rounded_into_its_own_estimate():
+    assert cards.measured(Interval(1.0966, 1.0949, 1.0977, 0.95, 10, 1)) == ("1.0966", "1.0949 to 1.0977")
+    assert cards.measured(Interval(0.12, 0.114, 0.126, 0.95, 10, 1)) == ("0.120", "0.114 to 0.126")
+    assert cards.measured(Interval(5321.4, 4000.0, 6000.0, 0.95, 10, 1))[0] == "5.32e3"
+    assert cards.measured(Interval(2.0, 2.0, 2.0, 0.95, 10, 1)) == ("2", "2 to 2")
