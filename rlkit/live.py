@@ -110,16 +110,16 @@ class Handle:
         """
         start, line = time.monotonic(), None
         try:
-            while self._thread.is_alive():
-                self._thread.join(0.1)
+            while not self._written.wait(0.1):
                 waited = time.monotonic() - start
-                if timeout is not None and waited > timeout and self._thread.is_alive():
+                if timeout is not None and waited > timeout:
                     raise TimeoutError(f"run {self.run.name!r} is {self.state} after {timeout} s")
-                if waited > 2 and self._thread.is_alive():
+                if waited > 2:
                     line = self._progress(line, waited)
         except KeyboardInterrupt:
+            # Not Thread.join: interrupted, it takes a living thread for a dead one (Python 3.11 and 3.12).
             self.stop()
-            self._thread.join()  # a second interrupt gets out of a learner whose step does not end
+            self._written.wait()  # a second interrupt gets out of a learner whose step does not end
             print(f"interrupted: stopped after step {self.run.last_step}; what was logged is kept")
         if line:
             self._progress(line, time.monotonic() - start)
@@ -142,7 +142,7 @@ class Handle:
 
     def _report(self, *_) -> None:
         """After each cell: show an error that nobody waited for, once."""
-        if self.done and not self._thread.is_alive():
+        if self.done:
             with contextlib.suppress(ValueError):
                 get_ipython().events.unregister("post_run_cell", self._report)
             failure = self._failure()
@@ -173,8 +173,7 @@ def live(learner, run: Run | None = None) -> Handle:
     _replace_earlier(handle)
     run.handle = handle
     if synchronous:
-        handle._thread.run()
-        handle._thread = threading.Thread()  # never started: wait() returns at once
+        handle._drain()
         handle.wait()
         return handle
     shell = get_ipython()
@@ -211,6 +210,6 @@ def _replace_earlier(handle: Handle) -> None:
         for earlier in handles:
             earlier.stop()
         for earlier in handles:
-            earlier._thread.join(timeout=5)
+            earlier._written.wait(5)
         handles = []
     _open_cells[key] = (execution, [*handles, handle])

@@ -4,6 +4,7 @@ import time
 import nbformat
 import numpy as np
 import pytest
+from jupyter_client import KernelManager
 from nbclient import NotebookClient
 
 from rlkit import live as live_module
@@ -115,15 +116,15 @@ def test_wait_times_out(tmp_path):
 def test_an_interrupt_in_wait_stops_the_run_cleanly(tmp_path, monkeypatch, capsys):
     handle = live(learner(10_000, pause=0.001), Run.create("a", {}, root=tmp_path))
     until(lambda: handle.run.last_step is not None)
-    real, calls = handle._thread.join, []
+    real, calls = handle._written.wait, []
 
-    def join(timeout=None):
+    def wait(timeout=None):
         calls.append(timeout)
         if len(calls) == 1:
             raise KeyboardInterrupt
         return real(timeout)
 
-    monkeypatch.setattr(handle._thread, "join", join)
+    monkeypatch.setattr(handle._written, "wait", wait)
     assert handle.wait().state == "stopped"
     assert "interrupted: stopped after step" in capsys.readouterr().out
 
@@ -165,7 +166,7 @@ def test_no_thread_is_left(tmp_path):
     before = threading.active_count()
     for _ in range(5):
         live(learner(), Run.create("a", {}, root=tmp_path)).wait()
-    assert threading.active_count() == before
+    until(lambda: threading.active_count() == before)
 
 
 KERNEL = """
@@ -182,8 +183,46 @@ def broken():
 
 def test_an_error_nobody_waits_for_shows_after_the_next_cell(tmp_path):
     start = f"handle = live(broken(), Run.create('a', {{}}, root={str(tmp_path)!r}))"
-    fail = "later.set()\nwhile not handle.done:\n    time.sleep(0.01)\nhandle._thread.join()"
+    fail = "later.set()\nwhile not handle.done:\n    time.sleep(0.01)"
     cells = [nbformat.v4.new_code_cell(source) for source in (KERNEL, start, fail, "1 + 1")]
     notebook = NotebookClient(nbformat.v4.new_notebook(cells=cells), kernel_name="python3").execute()
     errors = [[out.evalue for out in cell.outputs if out.output_type == "error"] for cell in notebook.cells]
     assert errors == [[], [], ["nobody waited"], []]
+
+
+INTERRUPTED = """
+import time
+from rlkit.live import live
+from rlkit.runs import Run, Step
+def slow():
+    for step in range(100_000):
+        time.sleep(0.01)
+        yield Step(step, {"x": 1.0})
+handle = live(slow(), Run.create("a", {}, root=ROOT))
+handle.wait()
+"""
+
+
+def test_a_real_kernel_interrupt_stops_the_run_and_leaves_no_traceback(tmp_path):
+    manager = KernelManager(kernel_name="python3")
+    manager.start_kernel()
+    client = manager.blocking_client()
+    client.start_channels()
+    said = []
+
+    def output(message):
+        data = message["content"].get("data", {})
+        said.append(message["content"].get("text") or data.get("text/plain") or message["msg_type"])
+        if said[-1].startswith("a: running"):  # wait() has begun to say how far the run is
+            manager.interrupt_kernel()
+
+    try:
+        client.wait_for_ready(timeout=60)
+        reply = client.execute_interactive(f"ROOT = {str(tmp_path)!r}\n{INTERRUPTED}", timeout=60, output_hook=output)
+        assert reply["content"]["status"] == "ok", said
+        assert any("interrupted: stopped after step" in text for text in said)
+        assert any(text.startswith("a: stopped, step") for text in said)  # really at its end when wait() returned
+        assert Run.load(tmp_path / "a").state == "stopped"
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
