@@ -225,8 +225,7 @@ class Run:
     @property
     def last_step(self) -> int | None:
         """The newest step logged, or None."""
-        records = self._steps()
-        return records[-1]["step"] if records else None
+        return next((r["step"] for r in reversed(self._metrics.refresh()) if "metrics" in r), None)
 
     def series(self, metric: str):
         """(steps [N], values [N, S]) of one metric; S = 1 for a scalar. Raises ValueError for an unknown metric."""

@@ -1,19 +1,15 @@
 """RewardCurves: the learning curves of several runs and seeds, live while they grow, static when read later."""
 
-import threading
-import time
-
 import ipywidgets as widgets
 
 from rlkit import checks
 from rlkit.html import escape, table
 from rlkit.runs import Run
 from rlkit.widgets import show, svg
+from rlkit.widgets.follow import LIVE, Follower
 from rlkit.widgets.lines import REPLICATES, labels, summarise
 
 WINDOWS = (1, 3, 10, 30, 100, 300, 1000)
-LIVE = ("running", "paused", "stopping")
-_PAUSE = 0.2  # seconds between two drawings while a run is live
 
 
 class RewardCurves:
@@ -31,8 +27,7 @@ class RewardCurves:
         for run in runs:
             if not isinstance(run, Run):
                 raise TypeError(f"runs={svg.short(repr(run), 80)}: must be Runs; a handle has its own as handle.run")
-        self.runs, self._lock, self._drawn, self._quiet = list(runs), threading.RLock(), 0.0, False
-        self._later, self._leave = None, []
+        self.runs, self._quiet = list(runs), False
         self.metric = show.labelled(widgets.Dropdown, "metric", layout={"width": "240px"})
         self.statistic = show.labelled(
             widgets.Dropdown, "over seeds", options=[("mean", "mean"), ("IQM", "IQM")], layout={"width": "160px"}
@@ -58,8 +53,7 @@ class RewardCurves:
         self.box.add_class("rlkit-curves")
         for control in (self.metric, self.statistic, self.window, self.numbers):
             control.observe(self._changed, "value")
-        self._leave = [run.watch(self._logged) for run in self.runs if run.state in LIVE]
-        self._draw()  # after watch: a run that ends in between is still drawn with its end
+        self._follower = Follower(self.runs, self._redraw)
 
     def _select(self, wanted: str | None = None) -> list[list]:
         """Offer the metrics logged so far and keep the one shown; returns the names that each run has logged."""
@@ -82,34 +76,9 @@ class RewardCurves:
         if not self._quiet:
             self._draw()
 
-    def _logged(self) -> None:
-        # Called in the thread that logged. What comes too soon is drawn a little later by a timer, so that the newest
-        # step is seen even if the next one takes minutes; the end of a run is drawn at once.
-        # A handle knows its state; a run without one must look into its file.
-        ended = not any((run.handle or run).state in LIVE for run in self.runs)
-        with self._lock:
-            wait = 0 if ended else self._drawn + _PAUSE - time.monotonic()
-            if wait > 0:
-                if self._later is None:
-                    self._later = threading.Timer(wait, self._catch_up)
-                    self._later.daemon = True
-                    self._later.start()
-                return
-            self._draw()
-            if ended:
-                self.close()
-
-    def _catch_up(self) -> None:
-        with self._lock:
-            self._later = None
-            if self._leave:
-                self._draw()
-
     def close(self) -> None:
         """Stop following the runs; what is drawn stays."""
-        with self._lock:
-            while self._leave:
-                self._leave.pop()()
+        self._follower.close()
 
     def _toggle(self) -> None:
         for run in self._live():
@@ -125,19 +94,20 @@ class RewardCurves:
         return [run for run in self.runs if run.handle is not None and run.state in LIVE]
 
     def _draw(self) -> None:
-        """Read the runs and set the widgets; one thread at a time."""
-        with self._lock:
-            logged = self._select()
-            live = self._live()
-            paused = bool(live) and all(run.state == "paused" for run in live)
-            show.visible(self.pause, bool(live))
-            show.visible(self.stop, bool(live))
-            show.visible(self.refresh, any(run.state in ("unfinished", *LIVE) and run not in live for run in self.runs))
-            self.pause.description = "Resume" if paused else "Pause"
-            self.status.value = self._words()
-            picture, numbers = self._view(logged)
-            self.picture.value, self.twin.value = picture, numbers if self.numbers.value else ""
-            self._drawn = time.monotonic()
+        self._follower.draw()
+
+    def _redraw(self) -> None:
+        """Read the runs and set the widgets; one thread at a time, the follower sees to that."""
+        logged = self._select()
+        live = self._live()
+        paused = bool(live) and all(run.state == "paused" for run in live)
+        show.visible(self.pause, bool(live))
+        show.visible(self.stop, bool(live))
+        show.visible(self.refresh, any(run.state in ("unfinished", *LIVE) and run not in live for run in self.runs))
+        self.pause.description = "Resume" if paused else "Pause"
+        self.status.value = self._words()
+        picture, numbers = self._view(logged)
+        self.picture.value, self.twin.value = picture, numbers if self.numbers.value else ""
 
     def _words(self) -> str:
         """The state of each run, in words."""
@@ -181,7 +151,7 @@ class RewardCurves:
 
     def to_html(self) -> str:
         """The same view without a kernel: state, picture and table as one HTML fragment that loads nothing."""
-        with self._lock:
+        with self._follower.lock:
             picture, numbers = self._view(self._select())
             if self._live():
                 picture += show.note("Taken while the run was going on; run the cell again for the rest.")

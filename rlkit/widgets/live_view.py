@@ -1,16 +1,11 @@
 """LiveView: any picture of a run, drawn again while the run grows, with a Stop button."""
 
-import threading
-import time
-
 import ipywidgets as widgets
 
 from rlkit.html import escape
 from rlkit.runs import Run
 from rlkit.widgets import show, svg
-
-LIVE = ("running", "paused", "stopping")
-PAUSE = 0.2  # seconds between two drawings
+from rlkit.widgets.follow import LIVE, Follower
 
 
 class LiveView:
@@ -24,30 +19,17 @@ class LiveView:
     def __init__(self, run: Run, draw):
         if not isinstance(run, Run) or not callable(draw):
             raise TypeError(f"run={svg.short(repr(run), 60)}, draw={draw!r:.60}: must be a Run and a function of it")
-        self.run, self._draw, self._lock, self._last = run, draw, threading.Lock(), 0.0
+        self.run, self._draw = run, draw
         self.stop = show.button("Stop", self._end, "End the run between two steps; what it logged stays", "rlkit-stop")
         self.status, self.picture = widgets.HTML(), widgets.HTML()
         self.status.add_class("rlkit-status")
         self.box = widgets.VBox([show.row(self.stop, self.status), self.picture])
         self.box.add_class("rlkit-live-view")
-        self._leave = run.watch(self._logged)
-        self._refresh()  # after watch: what is logged in between is drawn too
-        if run.state not in LIVE:
-            self._leave()
+        self._follower = Follower([run], self._redraw)
 
-    def _logged(self) -> None:
-        # Called in the thread that logged; the end of a run is always drawn.
-        ended = (self.run.handle or self.run).state not in LIVE
-        if ended or time.monotonic() - self._last > PAUSE:
-            self._refresh()
-        if ended:
-            self._leave()
-
-    def _refresh(self) -> None:
-        with self._lock:
-            show.visible(self.stop, self.run.handle is not None and self.run.state in LIVE)
-            self.picture.value, self.status.value = self._draw(self.run), f"<span>{escape(self._words())}</span>"
-            self._last = time.monotonic()
+    def _redraw(self) -> None:
+        show.visible(self.stop, self.run.handle is not None and self.run.state in LIVE)
+        self.picture.value, self.status.value = self._draw(self.run), f"<span>{escape(self._words())}</span>"
 
     def _words(self) -> str:
         last, total = self.run.last_step, self.run.config.get("steps")
@@ -57,7 +39,7 @@ class LiveView:
     def _end(self) -> None:
         if self.run.handle is not None:
             self.run.handle.stop()
-            self._refresh()
+            self._follower.draw()
 
     def to_html(self) -> str:
         """The view as it is now, without a kernel."""
