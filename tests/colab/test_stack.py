@@ -12,7 +12,15 @@ ROOT = Path(__file__).resolve().parents[2]
 PYTHON = ROOT / ".venv-colab" / "bin" / "python"
 # What meets IPython, ipywidgets, plotly or pandas. Chapters that need torch test the rest on the newest versions only.
 FILES = ["test_claims.py", "test_html.py", "test_live.py", "test_papers.py", "test_plots.py"]
-FILES += ["test_runs.py", "test_stats.py", "bandits", "exercises", "widgets", "colab/test_kernel.py"]
+FILES += [
+    "test_runs.py",
+    "test_stats.py",
+    "test_evaluations.py",
+    "bandits",
+    "exercises",
+    "widgets",
+    "colab/test_kernel.py",
+]
 CHAPTERS = ["notebooks", "notebooks/01_bandits"]
 NOTEBOOKS = [p.relative_to(ROOT).as_posix() for p in template.notebooks() if p.parent in [ROOT / c for c in CHAPTERS]]
 FROZEN = ["ipykernel", "ipython", "ipywidgets", "plotly", "traitlets", "numpy", "pandas"]
