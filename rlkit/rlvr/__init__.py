@@ -1,0 +1,49 @@
+"""Reinforcement learning with verifiable rewards: objectives, the learner, experiments.
+
+objectives  reinforce  rloo  grpo  dr_grpo  dapo  gspo  cispo  psr  nsr  w_reinforce  nft
+            make(name, **options)  describe(objective)  names()  credit(objective, ...)
+"""
+
+from rlkit.rlvr import objectives
+from rlkit.rlvr.objectives import (
+    Objective,
+    Weights,
+    cispo,
+    credit,
+    dapo,
+    describe,
+    dr_grpo,
+    grpo,
+    gspo,
+    make,
+    names,
+    nft,
+    nsr,
+    psr,
+    reinforce,
+    rloo,
+    rows,
+    w_reinforce,
+)
+
+__all__ = [
+    "Objective",
+    "Weights",
+    "cispo",
+    "credit",
+    "dapo",
+    "describe",
+    "dr_grpo",
+    "grpo",
+    "gspo",
+    "make",
+    "names",
+    "nft",
+    "nsr",
+    "objectives",
+    "psr",
+    "reinforce",
+    "rloo",
+    "rows",
+    "w_reinforce",
+]
