@@ -31,7 +31,7 @@ class Weights(NamedTuple):
 def rows(weights: Weights, index=None) -> Weights:
     """The weights of the rows of a micro-batch, each [B]: row = p * G + g. index: row numbers, or None for all."""
     flat = Weights(*(field.reshape(-1) for field in weights))
-    return flat if index is None else Weights(*(field[torch.as_tensor(index)] for field in flat))
+    return flat if index is None else Weights(*(field[torch.as_tensor(index).cpu()] for field in flat))
 
 
 def grid(rewards, *, group_size_from: int = 1, unit: bool = False) -> torch.Tensor:
@@ -91,6 +91,7 @@ def kl_estimate(logp, reference, estimator: str = "k3"):
     something else than their values: k1's is 0 on average, k2's is that of KL(pi || pi_ref), k3's is that of
     KL(pi_ref || pi). Source: Schulman, "Approximating KL divergence"; k3 in GRPO: arXiv 2402.03300, equation 4.
     """
+    checks.one_of("estimator", estimator, KL_ESTIMATORS)
     d = reference - logp
     if estimator == "k1":
         return -d
@@ -106,8 +107,11 @@ def batch_total(mask: torch.Tensor, kept: torch.Tensor, max_new_tokens: int, agg
     kept = kept.to(mask.device)
     if aggregation == "token":
         return max(float((mask.bool() & kept[..., None]).sum()), 1.0)
-    return max(float(kept.sum()), 1.0) * (
-        checks.positive_int("max_new_tokens", max_new_tokens) if aggregation == "constant" else 1
+    completions = max(float(kept.sum()), 1.0)
+    return (
+        completions * checks.positive_int("max_new_tokens", max_new_tokens)
+        if aggregation == "constant"
+        else completions
     )
 
 

@@ -27,7 +27,7 @@ def psr(
 
     loss = -(1 / tokens) sum_i sum_t min(rho_t A_i, clip(rho_t) A_i). over="kept", as the paper's code does: the wrong
     completions leave the batch, so tokens (or N) counts the correct ones only; over="all": it counts all of them.
-    Source: Zhu et al. 2025 (arXiv 2506.01347), equation 3.
+    Source: Zhu et al. 2025 (arXiv 2506.01347), section 2, with the clip and the mean of the authors' code.
     """
     return _signed("psr", dict(locals()), lambda rewards: rewards.clone(), lambda rewards: rewards > 0)
 
@@ -38,7 +38,7 @@ def nsr(
     """Negative sample reinforcement: A_i = r_i - 1, so only wrong completions count (rewards in [0, 1]).
 
     The loss is that of `psr`; over="kept" takes the correct completions out of the batch.
-    Source: Zhu et al. 2025 (arXiv 2506.01347), equation 4.
+    Source: Zhu et al. 2025 (arXiv 2506.01347), section 2.
     """
     return _signed("nsr", dict(locals()), lambda rewards: rewards - 1, lambda rewards: rewards < 1)
 
@@ -50,7 +50,7 @@ def w_reinforce(
 
     All completions stay in the batch. So `nsr(over="kept")` is not its limit for positive -> 0: that divides by the
     tokens of the wrong completions, this by all tokens. `nsr(over="all")` is.
-    positive: the paper's lambda. Source: Zhu et al. 2025 (arXiv 2506.01347), equation 8.
+    positive: the paper's lambda. Source: Zhu et al. 2025 (arXiv 2506.01347), section 5.
     """
     if checks.finite("positive", positive) < 0:
         checks.fail("positive", positive, "a number of at least 0")
@@ -67,11 +67,13 @@ def nft(
     The max is straight-through: its value is clipped, its gradient kept. w(q) = 1, 1 - q or sqrt((1 - q) / q) for
     normalize 0, 1, 2: on-policy, 1 is Dr. GRPO and 2 is GRPO with ddof 0 and this aggregation. neg_weight=0 is RFT.
     Groups without a wrong or without a correct answer leave the batch. Source: Chen et al. 2025 (arXiv 2505.18116),
-    equations 9 and 10.
+    section 3; constants and straight-through maximum from the authors' code.
     """
     options = dict(locals())
     checks.one_of("normalize", normalize, (0, 1, 2))
     checks.positive("eps", eps)
+    if checks.finite("neg_weight", neg_weight) < 0:
+        checks.fail("neg_weight", neg_weight, "a number of at least 0")
 
     def advantages(rewards):
         rewards = grid(rewards, group_size_from=2, unit=True)

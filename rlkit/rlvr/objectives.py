@@ -71,7 +71,7 @@ def reinforce(
     """REINFORCE: A_i = r_i, or r_i minus the mean reward of the batch; loss = -(1 / N L) sum_i sum_t rho_t A_i.
 
     On-policy (rho = 1) the gradient is that of -(1 / N L) sum_i A_i log pi(o_i). baseline: "none" or "batch".
-    Source: Williams 1992, equation 4; the ratio makes later updates on the same batch unbiased per token.
+    Source: Williams 1992; the ratio makes later updates on the same batch unbiased per token.
     """
     options = dict(locals())
     checks.one_of("baseline", baseline, ("none", "batch"))
@@ -89,7 +89,7 @@ def rloo(
     """REINFORCE leave-one-out: A_i = r_i - mean of the other r_j = G / (G - 1) (r_i - mean).
 
     loss = -(1 / N L) sum_i sum_t rho_t A_i: the paper's sum over the completion, up to the constant L.
-    Source: Kool et al. 2019; for language models Ahmadian et al. 2024 (arXiv 2402.14740), section 2.3.
+    Source: Kool et al. 2019; for language models Ahmadian et al. 2024 (arXiv 2402.14740).
     """
     options = dict(locals())
 
@@ -150,7 +150,7 @@ def dr_grpo(
     """Dr. GRPO: GRPO without the division by std and without 1 / |o_i|: A_i = r_i - mean.
 
     loss = -(1 / N L) sum_i sum_t min(rho_t A_i, clip(rho_t, 1 - clip_low, 1 + clip_high) A_i).
-    Source: Liu et al. 2025 (arXiv 2503.20783), section 3.2, figure 1.
+    Source: Liu et al. 2025 (arXiv 2503.20783), section 3 and figure 1.
     """
     options = dict(locals())
 
