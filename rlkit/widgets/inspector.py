@@ -1,0 +1,206 @@
+"""SampleInspector: what a language model wrote at each step, how it was judged, and what each token did."""
+
+from pathlib import Path
+
+from rlkit import paths
+from rlkit.html import escape
+from rlkit.runs import Run
+from rlkit.widgets import heat, inspector_page, rollout_files, rollout_rows, show, svg
+from rlkit.widgets.follow import LIVE, Follower
+from rlkit.widgets.inspector_controls import Controls
+from rlkit.widgets.samples import Samples
+
+PROMPTS = 300  # in the menu of prompts that two steps share
+STATIC_TOKENS = 100  # of each completion in the tables of the static twin
+
+
+class SampleInspector:
+    """The completions of a run, step by step: prompt, group, reward parts, advantage, finish reason, token heat maps.
+
+    run: an rlkit.runs.Run whose rollouts are completions (kind "sample", or no kind), growing or ended; columns that
+    it lacks are not offered. Filter, sort, search and page; look at one completion closely; compare a prompt at two
+    steps; `export(path)` what passes the filter. `box` is the widget, `to_html()` the static twin. While the run is
+    live it goes to each new step until the reader chooses a step, a page or a completion; a tick takes it back.
+    Credit needs run.config["objective"] and torch. Raises TypeError for anything else than a Run.
+    """
+
+    def __init__(self, run: Run):
+        if not isinstance(run, Run):
+            raise TypeError(f"run={svg.short(repr(run), 80)}: must be a Run; a handle has its own as handle.run")
+        self.run, self._samples = run, Samples(run)
+        self.controls = Controls(
+            changed=self._changed, refresh=lambda: self._follower.draw(), save=self._save, follow=run.state in LIVE
+        )
+        self.box = self.controls.box
+        self._follower = Follower([run], self._redraw)
+
+    def close(self) -> None:
+        """Stop following the run; what is shown stays."""
+        self._follower.close()
+
+    def _changed(self, control) -> None:
+        """What follows from a change by the reader."""
+        c = self.controls
+        with self._follower.lock:
+            if control in c.places:
+                c.put(c.follow, False)  # the reader has a place now: stay there
+            if control in (c.step, *c.filters, c.order, c.size):
+                c.put(c.page, 1)
+            if control is c.step:
+                c.put(c.closer, None)
+            self._follower.draw()
+
+    def _redraw(self) -> None:
+        """Read the run and set the widgets; one thread at a time, the follower sees to that."""
+        self._samples.read()
+        c, steps, state = self.controls, self._samples.steps, self.run.state
+        first = c.step.value is None
+        c.offer(c.step, [(f"{step:,}", step) for step in steps])
+        if steps and (first or c.follow.value) and c.step.value != steps[-1]:
+            for control, value in ((c.step, steps[-1]), (c.page, 1), (c.closer, None)):
+                c.put(control, value)
+        show.visible(c.follow, state in LIVE)
+        show.visible(c.refresh, state in ("unfinished", *LIVE) and self.run.handle is None)
+        found = self._samples.index(c.step.value)
+        self._offer_what_is_there(found, steps)
+        chosen, wrong = self._chosen()
+        c.set_pages(max(1, -(-len(chosen) // c.size.value)))
+        c.offer(c.closer, [("nothing", None), *((self._line(found, i), i) for i in self._here(chosen))])
+        c.offer(c.prompt, self._shared(found, chosen))
+        c.status.value = f"<span>{escape(self._words(found, chosen, wrong))}</span>"
+        c.legend.value, c.table.value = self._legend(), self._page(found, chosen)
+        c.close_up.value, c.changes.value = self._closely(found), self._comparison()
+
+    def _offer_what_is_there(self, found, steps: list) -> None:
+        """Offer only what the step's columns allow."""
+        c = self.controls
+        metrics = [(heat.METRICS[metric].label, metric) for metric in self._samples.metrics(c.step.value)]
+        c.offer(c.colour, [("nothing", None), *metrics])
+        orders = [o for o, by in rollout_rows.ORDERS.items() if not by or by[0] in found.columns | {"length"}]
+        c.offer(c.order, [(order, order) for order in orders])
+        c.offer(c.other, [("none", None)] + [(f"{step:,}", step) for step in steps if step != c.step.value])
+        c.only_if(c.answer, "correct" in found.parts)
+        c.only_if(c.finish, "finish_reason" in found.columns)
+        for control in (c.group, c.low, c.high):
+            c.only_if(control, "reward" in found.columns)
+        show.visible(c.digits, c.colour.value is not None)
+        show.visible(c.other, len(steps) > 1)
+        show.visible(c.prompt, c.other.value is not None)
+
+    def _chosen(self) -> tuple:
+        """(positions that pass the filter, in order; what is wrong with what was typed)."""
+        c = self.controls
+        low, wrong_low = inspector_page.bound(c.low.value, "reward from")
+        high, wrong_high = inspector_page.bound(c.high.value, "reward to")
+        how = {"answer": c.answer.value, "group": c.group.value, "finish": c.finish.value, "low": low, "high": high}
+        chosen = self._samples.select(c.step.value, **how, words=c.words.value, order=c.order.value)
+        return chosen, "; ".join(filter(None, (wrong_low, wrong_high)))
+
+    def _here(self, chosen) -> list[int]:
+        """The positions on this page."""
+        start = (self.controls.page.value - 1) * self.controls.size.value
+        return chosen[start : start + self.controls.size.value].tolist()
+
+    def _line(self, found, i: int) -> str:
+        words = inspector_page.plain(rollout_rows.text(found.rows[i], "completion"), 50)
+        return f"{inspector_page.label(found, i)}: {words}"
+
+    def _shared(self, found, chosen) -> list:
+        """What the menu of prompts offers: those that pass the filter and were drawn at the other step too."""
+        step, other = self.controls.step.value, self.controls.other.value
+        if other is None:
+            return [("none", None)]
+        shared = self._samples.shared(step, other, chosen, PROMPTS)
+        lines = [(inspector_page.plain(rollout_rows.text(found.rows[i], "prompt"), 70), p) for p, i in shared.items()]
+        return lines or [("none", None)]
+
+    def _words(self, found, chosen, wrong: str = "") -> str:
+        if not self._samples.steps:
+            return f"{self.run.state}; no completions are logged yet"
+        return "; ".join(filter(None, (self.run.state, inspector_page.summary(found, chosen), wrong)))
+
+    def _legend(self) -> str:
+        step, metric = self.controls.step.value, self.controls.colour.value
+        if metric is None:
+            return ""
+        credit = show.note(self._samples.credit(step, metric)[1]) if metric.startswith("credit") else ""
+        return heat.legend(metric, self._samples.limit(step, metric)) + credit
+
+    def _body(self, found, i: int) -> str:
+        """Completion i as a heat map, or as text."""
+        row, step, metric = found.rows[i], self.controls.step.value, self.controls.colour.value
+        if metric is None or not rollout_rows.tokens(row):
+            return inspector_page.passage(rollout_rows.text(row, "completion"))
+        values, top = self._samples.values(step, i, metric), self._samples.limit(step, metric)
+        return heat.heat_map(row, values, metric, top, self.controls.digits.value)
+
+    def _page(self, found, chosen) -> str:
+        c = self.controls
+        if not self._samples.steps:
+            return ""
+        caption = f"step {c.step.value:,}, page {c.page.value:,} of {c.page.max:,}, {c.order.value}"
+        return inspector_page.page(found, self._here(chosen), lambda i: self._body(found, i), caption)
+
+    def _columns(self, i: int) -> dict:
+        """All metrics of one completion, but credit only if it is chosen: it costs more and needs torch."""
+        step, chosen = self.controls.step.value, self.controls.colour.value
+        names = [m for m in self._samples.metrics(step) if not m.startswith("credit") or m == chosen]
+        return {metric: self._samples.values(step, i, metric) for metric in names}
+
+    def _closely(self, found) -> str:
+        i = self.controls.closer.value
+        return "" if i is None else inspector_page.closely(found, i, self._columns(i))
+
+    def _comparison(self) -> str:
+        step, other, problem = (c.value for c in (self.controls.step, self.controls.other, self.controls.prompt))
+        if other is None:
+            return ""
+        if problem is None:
+            return show.note(f"No prompt that passes the filter was drawn at step {other:,} too.")
+        names = {step: "index", other: "other"}
+        sides = [self._samples.of_prompt(s, problem, names[s]) for s in sorted(names)]
+        rewards = [rollout_rows.mean([rollout_rows.number(row.get("reward")) for row in side]) for side in sides]
+        changes = rollout_rows.compare(*sides)
+        return inspector_page.comparison(rollout_rows.text(sides[0][0], "prompt"), sorted(names), changes, rewards)
+
+    def export(self, path) -> Path:
+        """Write the completions that pass the filter, in the order shown, to a .csv or .jsonl file; returns its path.
+
+        path: relative to the repository, else the working folder; an existing file is replaced. JSONL is exact; in CSV,
+        text that a spreadsheet would take for a formula gets an apostrophe in front. Raises ValueError for other files.
+        """
+        with self._follower.lock:
+            rows = self._samples.index(self.controls.step.value).rows
+            return rollout_files.save([rows[i] for i in self._chosen()[0]], paths.home() / path)
+
+    def _save(self, ending: str) -> None:
+        """What the buttons do: write to the file named, or next to the run's folder; nothing is overwritten."""
+        named = self.controls.file.value.strip()
+        own = self.run.path.parent / f"{self.run.path.name}-step-{self.controls.step.value}"
+        path = paths.home() / named if named else own
+        path = path if path.suffix == ending else path.with_name(path.name + ending)
+        try:
+            words = f"Saved {len(self._chosen()[0]):,} completions: {self.export(rollout_files.unused(path))}"
+        except (OSError, ValueError) as error:
+            words = f"Not saved: {error}"
+        self.controls.saved.value = f"<span>{escape(svg.short(words, 300))}</span>"
+
+    def to_html(self) -> str:
+        """The page as it is now, without a kernel: state, filter, completions, and their tokens as tables."""
+        with self._follower.lock:
+            found = self._samples.index(self.controls.step.value)
+            chosen, wrong = self._chosen()
+            page = show.note(self._words(found, chosen, wrong)) + show.note(self.controls.filter_words())
+            page += self._legend() + self._page(found, chosen) + self._closely(found) + self._comparison()
+            twins = ""
+            for i in self._here(chosen) if self._samples.metrics(self.controls.step.value) else ():
+                name = inspector_page.label(found, i)
+                twins += heat.token_table(found.rows[i], self._columns(i), STATIC_TOKENS, name)
+            return f"<div>{page}{show.details('The tokens of this page as tables', twins) if twins else ''}</div>"
+
+    def _repr_mimebundle_(self, **_) -> dict:
+        with self._follower.lock:
+            step = self.controls.step.value
+            words = self._words(self._samples.index(step), self._chosen()[0])
+            plain = f"SampleInspector of run {self.run.path.name}, step {step}: {words}"
+            return show.bundle(self.box, self.to_html(), plain)

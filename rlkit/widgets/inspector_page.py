@@ -1,0 +1,192 @@
+"""What SampleInspector shows, as pure functions: a page of completions, one of them closely, a prompt at two steps.
+
+Everything that a model wrote is cut to a length that is said, and escaped.
+"""
+
+import html
+import itertools
+
+import numpy as np
+
+from rlkit.html import escape, table
+from rlkit.widgets import heat, show, svg
+from rlkit.widgets.rollout_rows import Change, Index, mean, number, parts, text, tokens
+
+CHARACTERS, LINES = 400, 12  # of a completion on the page
+WHOLE = 4_000  # characters of a completion that is looked at closely
+PARTS = 5  # reward parts with a column of their own
+CHANGES = 40  # lines of the comparison of two steps
+_CELL = "text-align:left;vertical-align:top;padding:3px 10px 3px 0;white-space:nowrap"
+_WIDE = "text-align:left;vertical-align:top;padding:3px 0;width:100%"
+_RULE = "border-top:1px solid rgba(128,128,128,0.4)"
+
+
+def plain(words, length: int = 60) -> str:
+    """Text for a menu, which shows text as text: cut, on one line, hidden characters visible. Not HTML."""
+    return html.unescape(escape(svg.short(words, length)))
+
+
+def passage(words: str, characters: int = CHARACTERS, lines: int = LINES) -> str:
+    """A text as HTML, at most so many characters and lines of it; what is left out is said, with the whole length."""
+    cut = "\n".join(words[:characters].split("\n")[:lines])
+    rest = f" … {len(cut):,} of {len(words):,} characters" if len(cut) < len(words) else ""
+    body = escape(cut).replace("\n", "⏎\n") or "(empty)"
+    return f'<div style="white-space:pre-wrap;overflow-wrap:anywhere">{body}<i>{rest}</i></div>'
+
+
+def label(found: Index, i: int) -> str:
+    """A completion by its group and number: `group 3, sample 5`."""
+    return f"group {group_name(found, i)}, sample {sample_name(found, i)}"
+
+
+def group_name(found: Index, i: int) -> str:
+    logged = found.rows[i].get("group")
+    return plain(logged, 20) if isinstance(logged, int | str) else str(found.group[i])
+
+
+def sample_name(found: Index, i: int) -> str:
+    logged = found.rows[i].get("sample")
+    return plain(logged, 20) if isinstance(logged, int | str) else str(int((found.group[:i] == found.group[i]).sum()))
+
+
+def finish(row: dict) -> str:
+    """The finish reason in words."""
+    logged = row.get("finish_reason")
+    return {"stop": "stopped", "length": "cut off", None: "–"}.get(logged if isinstance(logged, str) else None, "other")
+
+
+def heading(found: Index, i: int) -> str:
+    """The prompt of row i and how its whole group did. Returns HTML."""
+    group = np.flatnonzero(found.group == found.group[i])
+    rewards = found.reward[group]
+    words = [f"{len(group)} completion{'s' if len(group) != 1 else ''}"]
+    if np.isfinite(rewards).any():
+        words.append(f"mean reward {svg.number(mean(rewards), 3)}")
+    if np.isfinite(found.correct[group]).any():
+        words.append(f"{int((found.correct[group] >= 1).sum())} correct")
+    if found.dead[i]:
+        words.append("dead group: all rewards are equal, so it teaches nothing")
+    prompt = passage(text(found.rows[i], "prompt"), CHARACTERS, 4)
+    return f"<b>group {escape(group_name(found, i))}</b> · {escape(', '.join(words))}{prompt}"
+
+
+def page(found: Index, positions, body, caption: str) -> str:
+    """Completions at `positions` as a table, under their prompts; body(i) is the HTML of completion i. Returns HTML."""
+    if not len(positions):
+        return show.note("No completion passes the filter. Set the menus to “all” and empty the fields.")
+    names = found.parts[:PARTS]
+    unit = "tokens" if found.columns & {"tokens", "token_ids", "logp_sampled"} else "characters"
+    columns = ["sample", "reward", "advantage", *(svg.short(name, 16) for name in names), unit, "finish"]
+    head = "".join(f'<th scope="col" style="{_CELL}">{escape(c)}</th>' for c in columns)
+    head += f'<th scope="col" style="{_WIDE}">completion</th>'
+    out = []
+    for _, run in itertools.groupby(positions, key=lambda i: found.group[i]):
+        run = list(run)
+        span = len(columns) + 1
+        lines = f'<tr><th colspan="{span}" style="{_WIDE};{_RULE};font-weight:400">{heading(found, run[0])}</th></tr>'
+        for i in run:
+            row = found.rows[i]
+            part = parts(row)
+            cells = [svg.number(found.reward[i]), heat.signed(found.advantage[i], 3)]
+            cells += [svg.number(part.get(name)) for name in names] + [f"{found.length[i]:,}", finish(row)]
+            lines += f'<tr><th scope="row" style="{_CELL};padding-left:12px">{escape(sample_name(found, i))}</th>'
+            lines += "".join(f'<td style="{_CELL}">{escape(c)}</td>' for c in cells)
+            lines += f'<td style="{_WIDE}">{body(i)}</td></tr>'
+        out.append(f"<tbody>{lines}</tbody>")
+    style = "border-collapse:collapse;line-height:1.4;font-size:13px;color:inherit;width:100%"
+    title = f'<caption style="text-align:left;font-weight:600">{escape(caption)}</caption>'
+    rows = f'<table style="{style}">{title}<thead><tr>{head}</tr></thead>{"".join(out)}</table>'
+    return (
+        f'<div role="region" tabindex="0" aria-label="Completions" style="max-height:640px;overflow:auto">{rows}</div>'
+    )
+
+
+def closely(found: Index, i: int, columns: dict) -> str:
+    """One completion: its prompt, text, reward parts and a table of its tokens (columns: metric -> values [T])."""
+    row = found.rows[i]
+    facts = [("reward", svg.number(found.reward[i])), ("advantage", heat.signed(found.advantage[i], 4))]
+    facts += [(f"part {svg.short(name, 40)}", svg.number(value)) for name, value in list(parts(row).items())[:50]]
+    if row.get("problem") is not None:
+        facts.append(("problem", svg.short(row["problem"], 120)))
+    facts.append(("finish", finish(row)))
+    region = show.scroll(passage(text(row, "completion"), WHOLE, 200), "Completion")
+    words = f"<b>{escape(label(found, i))}</b>{passage(text(row, 'prompt'), WHOLE, 40)}<b>completion</b>{region}"
+    numbers = show.scroll(heat.token_table(row, columns), "Tokens") if tokens(row) else ""
+    return f"<div>{words}{table(('what', 'value'), facts)}{numbers}</div>"
+
+
+def comparison(prompt: str, steps: tuple, changes: list[Change], rewards: tuple) -> str:
+    """One prompt at two steps, side by side: what was kept, gone, new. rewards: mean reward at each. Returns HTML."""
+    count = {what: sum(change.what == what for change in changes) for what in ("kept", "gone", "new")}
+    kept = [change for change in changes if change.what == "kept"]
+    shift = mean([change.logp[1] - change.logp[0] for change in kept])
+    words = [
+        f"{count['kept']} kept, {count['gone']} gone, {count['new']} new (different texts)",
+        f"mean reward {' → '.join(svg.number(r, 3) for r in rewards)} ({heat.signed(rewards[1] - rewards[0])})",
+    ]
+    if np.isfinite(shift):
+        words.append(f"log-probability of the kept ones {heat.signed(shift)} nat on average")
+    gone, new = ([c for c in changes if c.what == what] for what in ("gone", "new"))
+    lines = [("=", c, c) for c in kept] + [("−  +", a, b) for a, b in itertools.zip_longest(gone, new)]
+    lines = [("−" if b is None else "+" if a is None else mark, a, b) for mark, a, b in lines]
+    head = "".join(
+        f'<th scope="col" style="{_WIDE if name == "completion" else _CELL}">{name}</th>'
+        for name in ("", *("drawn", "reward", "log-prob.", "completion") * 2, "change")
+    )
+    top = "".join(f'<th colspan="4" scope="colgroup" style="{_CELL}">step {step:,}</th>' for step in steps)
+    body = ""
+    for mark, a, b in lines[:CHANGES]:
+        change = heat.signed(b.logp[1] - b.logp[0]) if mark == "=" else "–"
+        cells = f'<th scope="row" style="{_CELL}">{_what(mark)}</th>{_side(a, 0)}{_side(b, 1)}'
+        body += f'<tr style="{_RULE}">{cells}<td style="{_CELL}">{change}</td></tr>'
+    style = "border-collapse:collapse;line-height:1.4;font-size:13px;color:inherit;width:100%"
+    head = f"<thead><tr><th></th>{top}<th></th></tr><tr>{head}</tr></thead>"
+    rows = f'<table style="{style}">{head}<tbody>{body}</tbody></table>'
+    more = show.note(f"The first {CHANGES} of {len(lines)} lines.") if len(lines) > CHANGES else ""
+    note = show.note(
+        "=: drawn at both steps. −: at the first only. +: at the second only. With few draws, what is gone may just "
+        "not have been drawn again. log-prob.: of the whole completion, in nats, by the policy that drew it."
+    )
+    scrolling = (
+        f'<div role="region" tabindex="0" aria-label="Two steps" style="max-height:480px;overflow:auto">{rows}</div>'
+    )
+    return f"<div>{passage(prompt, CHARACTERS, 4)}<p>{escape('; '.join(words))}.</p>{scrolling}{more}{note}</div>"
+
+
+def _what(mark: str) -> str:
+    return {"=": "= kept", "−": "− gone", "+": "+ new"}.get(mark, "− gone<br>+ new")
+
+
+def _side(change: Change | None, side: int) -> str:
+    """The four cells of one completion at one of the two steps."""
+    if change is None:
+        return f'<td style="{_CELL}"></td>' * 3 + f'<td style="{_WIDE}"></td>'
+    cells = (f"{change.times[side]}×", svg.number(change.reward[side], 3), svg.number(change.logp[side], 3))
+    wide = _WIDE.replace("width:100%", "width:50%;padding-right:12px")
+    return "".join(f'<td style="{_CELL}">{c}</td>' for c in cells) + (
+        f'<td style="{wide}">{passage(change.completion, 160, 4)}</td>'
+    )
+
+
+def summary(found: Index, chosen: np.ndarray) -> str:
+    """How many completions there are, how many pass, and what is odd about them, in plain words."""
+    groups = len(np.unique(found.group))
+    dead = len(np.unique(found.group[found.dead]))
+    words = (
+        f"{len(found.rows):,} completions of {groups:,} prompts, {dead:,} dead groups; {len(chosen):,} pass the filter"
+    )
+    if found.columns & {"reward"}:
+        lost = int((~np.isfinite(found.reward)).sum())
+        words += f"; {lost:,} rewards are not finite numbers" if lost else ""
+    return words
+
+
+def bound(words: str, name: str) -> tuple[float | None, str]:
+    """(a bound of the reward or None, what is wrong with it) from what a reader typed; blank is no bound."""
+    if not words.strip():
+        return None, ""
+    try:
+        value = number(float(words.strip().replace("−", "-")))
+    except ValueError:
+        return None, f"{name}: “{plain(words, 20)}” is no number"
+    return (value, "") if value == value else (None, f"{name}: must be a number")
