@@ -1,0 +1,104 @@
+"""A causal language model over prompts that many rows share: each prompt runs once, its cache is repeated for its rows.
+
+Prompts are padded on the left, so that every completion starts at the same column; the mask hides the padding and
+positions count from each prompt's first token. Any causal model of transformers whose cache can be repeated row by row
+works, with adapters and quantised weights too; recurrent states and cross attention are refused.
+"""
+
+import inspect
+from contextlib import contextmanager
+from copy import copy
+
+import torch
+
+from rlkit import checks
+
+
+@contextmanager
+def dropout_off(model):
+    """The model in eval mode inside the block; each module's own mode comes back after it."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def encode(tokenizer, prompts: list, device=None) -> tuple:
+    """(ids [P, T], mask [P, T] bool): the prompts as they are, padded on the left.
+
+    No chat template is applied. Special tokens are added as the tokenizer does, but no second <bos> where the text
+    brings its own. Raises ValueError for a prompt without a token.
+    """
+    bos, rows = tokenizer.bos_token, []
+    for i, prompt in enumerate(prompts):
+        ids = tokenizer(prompt, add_special_tokens=not (bos and prompt.startswith(bos)))["input_ids"]
+        if not ids:
+            checks.fail(f"prompts[{i}]", prompt, "a text of at least one token")
+        rows.append(ids)
+    longest = max(map(len, rows))
+    ids = torch.full((len(rows), longest), padding(tokenizer))
+    mask = torch.zeros(ids.shape, dtype=torch.bool)
+    for i, row in enumerate(rows):
+        ids[i, longest - len(row) :] = torch.tensor(row)
+        mask[i, longest - len(row) :] = True
+    return ids.to(device), mask.to(device)
+
+
+def padding(tokenizer) -> int:
+    """The id that fills up rows; where none is declared, <eos>: masks go by length, so it never hides a sampled one."""
+    return tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
+
+
+def device(model):
+    """Where the model takes its ids."""
+    return model.get_input_embeddings().weight.device
+
+
+def forward(model):
+    """call(ids [B, T], mask [B, past + T] or None, positions [B, T], cache or None, keep) -> (logits [B, keep, V], cache).
+
+    The model's forward with the arguments that it knows; without a cache it makes one, with keep only the last `keep`
+    positions go through the head. cache=False runs without any.
+    """
+    if getattr(getattr(model, "active_peft_config", None), "is_prompt_learning", False):
+        raise ValueError(
+            "model: has a prompt-learning adapter: must be a plain model or have adapters of weights (LoRA)"
+        )
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    known = inspect.signature(inner.forward).parameters
+
+    def call(ids, mask, positions, cache, keep: int):
+        options = {"position_ids": positions} if "position_ids" in known else {}
+        options |= {"logits_to_keep": keep} if "logits_to_keep" in known else {}
+        options |= {"use_cache": False} if cache is False else {"use_cache": True, "past_key_values": cache}
+        out = model(input_ids=ids, attention_mask=mask, **options)
+        return out.logits[:, -keep:], out.get("past_key_values")
+
+    return call
+
+
+def start(call, ids, mask) -> tuple:
+    """(logits [P, V] after each prompt, cache) of left-padded prompts [P, T]; keeps the gradient.
+
+    Raises ValueError for a model whose cache cannot be repeated row by row.
+    """
+    full = bool(mask.all())
+    logits, cache = call(ids, None if full else mask.long(), (mask.long().cumsum(1) - 1).clamp(min=0), None, 1)
+    for layer in getattr(cache, "layers", None) or [cache]:
+        if not hasattr(layer, "batch_select_indices") or hasattr(layer, "recurrent_states"):
+            name = type(layer).__name__
+            raise ValueError(
+                f"model: its cache ({name}) cannot be repeated: must be attention with keys and values only"
+            )
+    return logits[:, -1], cache
+
+
+def select(cache, index):
+    """The rows `index` [B] of a cache, in that order and repeated as often as they stand there; the cache stays."""
+    chosen = copy(cache)
+    chosen.layers = [copy(layer) for layer in cache.layers]
+    chosen.batch_select_indices(index)
+    return chosen

@@ -1,0 +1,90 @@
+"""The log-probability of every sampled token under a model, with its gradient; each prompt runs once for its rows."""
+
+import torch
+
+from rlkit import checks
+from rlkit.lm import prefix
+
+SPLIT_AT = 256  # tokens of padding that one more pass through the model is worth
+
+
+def score_tokens(model, rollouts, rows=None, *, temperature: float | None = None, entropy: bool = False):
+    """log pi(token | all before it) at each sampled token: [B', T] fp32 in nats, 0 where rollouts.mask is False.
+
+    pi is softmax(logits / temperature) with dropout off, the distribution that `sample` recorded: by default at the
+    rollouts' temperature. Differentiable: the unique prompts of the rows run once with a cache that keeps its gradient,
+    the cache is repeated, and only completions run per row, longest first in passes of similar length.
+
+    rows: indices [B'] into the rollouts, in any order; None for all. entropy=True returns (logp, entropy [B', T]) with
+    entropy -sum_v pi(v) log pi(v) over the whole vocabulary, 0 where mask is False, differentiable too.
+    With gradient checkpointing on, layers take no cache: every row then runs in full, layer by layer recomputed.
+    Raises ValueError for rollouts at top_p below 1 or temperature 0 unless a temperature is given: their recorded
+    numbers are not those of a softmax.
+    """
+    if temperature is None and (rollouts.top_p < 1 or rollouts.temperature == 0):
+        name = "top_p" if rollouts.top_p < 1 else "temperature"
+        checks.fail(
+            f"rollouts.{name}", getattr(rollouts, name), "sampled from a softmax, or give a temperature to score at"
+        )
+    temperature = checks.positive("temperature", rollouts.temperature if temperature is None else temperature)
+    mask = rollouts.mask
+    rows = _indices(rows, len(mask)).to(mask.device)
+    lengths, order = mask[rows].sum(1).sort(descending=True, stable=True)
+    prompts, prompt = (rows // rollouts.group_size).unique(return_inverse=True)  # rows' prompts, each once
+    prompt_mask = rollouts.prompt_mask[prompts]
+    used = prompt_mask.any(0)
+    prompt_ids, prompt_mask = rollouts.prompt_ids[prompts][:, used], prompt_mask[:, used]
+    values = []
+    with prefix.dropout_off(model):
+        call = prefix.forward(model)
+        first, cache = prefix.start(call, prompt_ids, prompt_mask)
+        for begin, end in _passes(lengths.tolist()):
+            part, longest = order[begin:end], int(lengths[begin])
+            ids, index = rollouts.ids[rows[part], :longest], prompt[part]
+            logits = first[index][:, None]
+            if longest > 1:
+                seen = torch.nn.functional.pad(prompt_mask[index].long(), (0, longest - 1), value=1)
+                positions = prompt_mask.sum(1)[index][:, None] + torch.arange(longest - 1, device=ids.device)
+                rest, _ = call(
+                    ids[:, :-1],
+                    None if prompt_mask.all() else seen,
+                    positions,
+                    prefix.select(cache, index),
+                    longest - 1,
+                )
+                logits = torch.cat([logits, rest], 1)  # [b, t, V]
+            values.append(_log_probabilities(logits, ids, temperature, entropy))
+    back = order.argsort()
+    result = []
+    for value in zip(*values, strict=True):
+        padded = [torch.nn.functional.pad(v, (0, mask.shape[1] - v.shape[1])) for v in value]
+        result.append(torch.cat(padded)[back].masked_fill(~mask[rows], 0.0))
+    return tuple(result) if entropy else result[0]
+
+
+def _indices(rows, count: int) -> torch.Tensor:
+    index = torch.arange(count) if rows is None else torch.as_tensor(rows)
+    if index.dim() != 1 or not len(index) or index.is_floating_point() or index.dtype == torch.bool:
+        checks.fail("rows", rows, "a non-empty list of row numbers")
+    if not 0 <= int(index.min()) <= int(index.max()) < count:
+        checks.fail("rows", rows, f"numbers from 0 to {count - 1}")
+    return index.long()
+
+
+def _passes(lengths: list, begin: int = 0) -> list:
+    """(begin, end) of passes over descending lengths, cut while a cut saves more than SPLIT_AT tokens of padding."""
+    saved = [(len(lengths) - i) * (lengths[0] - length) for i, length in enumerate(lengths)]
+    cut = max(range(len(lengths)), key=saved.__getitem__)
+    if saved[cut] <= SPLIT_AT:
+        return [(begin, begin + len(lengths))]
+    return _passes(lengths[:cut], begin) + _passes(lengths[cut:], begin + cut)
+
+
+def _log_probabilities(logits, ids, temperature: float, entropy: bool) -> list:
+    """[logp [b, t]] or [logp, entropy [b, t]] of logits [b, t, V]."""
+    logits = logits.float() / temperature
+    total = logits.logsumexp(-1)
+    logp = logits.gather(-1, ids[..., None])[..., 0] - total
+    if not entropy:
+        return [logp]
+    return [logp, total - ((logits - total[..., None]).exp() * logits).sum(-1)]
