@@ -25,6 +25,7 @@ import torch
 from rlkit import checks
 
 MOST_COMPLETIONS = 100_000
+LONGEST = 100
 MOST_GROUPS = 20_000  # distinct kinds of groups; each costs about 0.1 ms
 
 
@@ -40,6 +41,8 @@ class TreePolicy(torch.nn.Module):
         V, T = checks.positive_int("vocabulary", vocabulary), checks.positive_int("length", length)
         if V < 2:
             checks.fail("vocabulary", vocabulary, "at least 2: token 0 ends a completion")
+        if T > LONGEST:
+            checks.fail("length", length, f"at most {LONGEST}")
         size = sum((V - 1) ** t for t in range(T + 1))
         if size > MOST_COMPLETIONS:
             raise ValueError(
@@ -173,7 +176,7 @@ def expected_gradient(policy, rewards, objective, group_size, *, old=None, refer
         for c, k in _pairs(count):
             index.append(numbers[c])
             fields += [group.index(c)] * len(numbers[c])
-            often.append(chance * k * p[numbers[c]] / q[c].clamp(min=1e-300))  # [members of c]
+            often.append(chance * k * p[numbers[c]] / q[c].clamp(min=torch.finfo(q.dtype).tiny))  # [members of c]
         index, row = torch.cat(index), type(weights)(*(field[0, fields] for field in weights))
         others = None if reference is None else reference_logp[index]
         loss, _ = objective.loss(leaf[index], old_logp[index], others, policy.mask[index], row, normaliser)
