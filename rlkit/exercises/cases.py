@@ -83,10 +83,38 @@ def _lcb_index(rng):
     return cases
 
 
+def _effective_number(rng):
+    cases = [
+        (np.array([0.5, 0.5]), np.array([True, True])),
+        (np.array([0.25, 0.25, 0.5]), np.array([True, True, False])),  # the wrong answer's probability is no matter
+        (np.array([0.5, 0.0, 0.5]), np.array([True, True, False])),  # 0 log 0 is 0
+        (np.array([0.6, 0.2, 0.2]), np.array([True, True, False])),
+    ]
+    for answers in (*rng.integers(3, 7, size=30), 60):
+        probability = rng.dirichlet(np.ones(answers)).round(3) + 0.001
+        cases.append((probability / probability.sum(), np.arange(answers) < rng.integers(1, answers)))
+    return cases
+
+
+def _kl_optimum(rng):
+    cases = [
+        (np.array([0.5, 0.5]), np.array([1.0, 0.0]), 1.0),
+        (np.array([0.1, 0.3, 0.6]), np.array([1.0, 1.0, 0.0]), 0.5),
+        (np.array([0.1, 0.3, 0.6]), np.array([1.0, 1.0, 1.0]), 0.5),  # nothing to choose: the prior
+        (np.array([0.1, 0.3, 0.6]), np.array([1.0, 1.0, 0.0]), 0.001),  # exp(1000) overflows
+    ]
+    for answers in (*rng.integers(2, 6, size=30), 10):
+        prior = (rng.dirichlet(np.ones(answers)) + 0.01).round(3)
+        cases.append((prior / prior.sum(), rng.normal(size=answers).round(2), round(float(rng.uniform(0.1, 2)), 2)))
+    return cases
+
+
 EXERCISES = {
     "bandits/incremental_mean": Exercise("rlkit.bandits.policies:incremental_mean", _incremental_mean),
     "bandits/ucb_index": Exercise("rlkit.bandits.ucb:ucb_index", _ucb_index),
     "bandits/softmax_gradient": Exercise("rlkit.bandits.softmax:softmax_gradient", _softmax_gradient),
     "bandits/ips": Exercise("rlkit.bandits.offline:ips", _ips),
     "bandits/lcb_index": Exercise("rlkit.bandits.offline:lcb_index", _lcb_index),
+    "nsr/effective_number": Exercise("rlkit.rlvr.tabular:effective_number", _effective_number),
+    "nsr/kl_optimum": Exercise("rlkit.rlvr.tabular:kl_optimum", _kl_optimum),
 }
