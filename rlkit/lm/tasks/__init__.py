@@ -10,6 +10,8 @@
 
 from rlkit.lm.tasks.arithmetic import arithmetic
 from rlkit.lm.tasks.countdown import countdown
+from rlkit.lm.tasks.graphs import graphs
+from rlkit.lm.tasks.knights import knights
 from rlkit.lm.tasks.task import SPLITS, Problem, Task, split_of
 
-__all__ = ["SPLITS", "Problem", "Task", "arithmetic", "countdown", "split_of"]
+__all__ = ["SPLITS", "Problem", "Task", "arithmetic", "countdown", "graphs", "knights", "split_of"]
