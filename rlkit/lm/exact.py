@@ -148,7 +148,7 @@ def expected_gradient(policy, rewards, objective, group_size, *, old=None, refer
     if reference is not None:
         _alike(policy, "reference", reference)
     if objective.options.get("aggregation", "micro_batch") == "micro_batch":
-        raise ValueError(f"objective={objective.name}: must have a loss that adds up over rows")
+        raise ValueError(f"objective={objective.name!r}: must have a loss that adds up over rows")
     keys = torch.stack([rewards.double(), policy.mask.sum(1).double()], 1)  # [N, 2]
     classes, member = keys.unique(dim=0, return_inverse=True)  # [C, 2], [N]
     C = len(classes)
