@@ -2,9 +2,12 @@
 
 objectives  reinforce  rloo  grpo  dr_grpo  dapo  gspo  cispo  psr  nsr  w_reinforce  nft
             make(name, **options)  describe(objective)  names()  credit(objective, ...)
+learner     train(model, tokenizer, task, objective, ...)  continued(learner, run)  evaluate(model, ...)
 """
 
 from rlkit.rlvr import objectives
+from rlkit.rlvr.evaluation import evaluate
+from rlkit.rlvr.learner import continued, train
 from rlkit.rlvr.objectives import (
     Objective,
     Weights,
@@ -30,10 +33,12 @@ __all__ = [
     "Objective",
     "Weights",
     "cispo",
+    "continued",
     "credit",
     "dapo",
     "describe",
     "dr_grpo",
+    "evaluate",
     "grpo",
     "gspo",
     "make",
@@ -45,5 +50,6 @@ __all__ = [
     "reinforce",
     "rloo",
     "rows",
+    "train",
     "w_reinforce",
 ]
