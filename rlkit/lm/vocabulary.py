@@ -3,7 +3,7 @@
 Text is words joined by single spaces. Encoding splits at white space, decoding joins with single spaces, so text of
 known words survives the round trip exactly; any other word becomes `<unk>`. Id 0 is `<pad>`, 1 `<eos>`, 2 `<unk>`, then
 the numbers 0 to 179, the signs and the words of every task, filled with `<unused_i>` to 256. The stored models are
-trained on these ids: an entry never moves; a new word takes the place of the first `<unused_i>`.
+trained on these ids: a word never moves; a new one comes last, where an `<unused_i>` was.
 """
 
 from tokenizers import Tokenizer
