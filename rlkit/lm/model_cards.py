@@ -1,0 +1,83 @@
+"""The card of a shipped model: what it was trained on, how, from which seed, and what it scores."""
+
+import hashlib
+import json
+from pathlib import Path
+
+from rlkit import checks, paths
+from rlkit.lm import tasks
+
+
+def names() -> list:
+    """The shipped models: every folder of data/models that holds a card, in alphabetical order."""
+    return sorted(card.parent.name for card in paths.data("models").glob("*/card.json"))
+
+
+def card(name: str) -> dict:
+    """The card of a shipped model: corpus, seed, steps, hash, base pass@k. Raises ValueError for an unknown name."""
+    checks.one_of("name", name, names())
+    return json.loads((paths.data("models") / name / "card.json").read_text(encoding="utf-8"))
+
+
+def task(described: dict) -> tasks.Task:
+    """The task that a card describes: {"factory": "countdown", "numbers": 4, ...}."""
+    options = {name: value for name, value in described.items() if name != "factory"}
+    return getattr(tasks, described["factory"])(**options)
+
+
+def sha256(folder: Path) -> str:
+    """The hash of a model's weights."""
+    return hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+
+
+def readme(card: dict) -> str:
+    """A card as a page to read."""
+    found, count, steps = card["evaluation"], len(card["scan"]), f"{card['steps']:,} updates"
+    samples = f"{found['samples']} samples each at temperature {found['temperature']:g}"
+    rule = (
+        f"taken by the rule {json.dumps(card['rule'])} from {count} tried (`scan` in card.json)" if card["rule"] else ""
+    )
+    corpus = [f"- {share:.0%}: `demonstrate(problem, rng, {_call(style)})`" for share, style in card["corpus"]]
+    words = [
+        f"- `{word}` opens {one['share']:.1%} of the completions; {one['correct']:.1%} of these are correct."
+        for word, one in found["first_words"].items()
+    ]
+    curves = [
+        f"| {label} | " + " | ".join(f"{value:.3f}" for value in found[key].values()) + " |"
+        for label, key in (("this model", "pass@k"), ("blind guessing", "guess pass@k"))
+    ]
+    return "\n".join(
+        [
+            f"# {card['name']}",
+            "",
+            f"A {card['size'].upper()} model, {card['parameters']:,} parameters, for `tasks.{_factory(card['task'])}`.",
+            *([f"A base for reinforcement learning, {rule}."] if rule else []),
+            "",
+            f"Trained from nothing by {steps} on {card['batch']} demonstrations of train problems each: AdamW, peak",
+            f"learning rate {card['learning_rate']}, seed {card['seed']}, {card['cpu_seconds']} CPU-seconds.",
+            "The corpus:",
+            "",
+            *corpus,
+            "",
+            f"pass@k on {found['problems']} {found['split']} problems, {samples}:",
+            "",
+            "| k | " + " | ".join(found["pass@k"]) + " |",
+            "|---" * (len(found["pass@k"]) + 1) + "|",
+            *curves,
+            "",
+            *([*words, ""] if words else []),
+            f"`{card['command']}` trains it again and compares. The same machine and versions give the same",
+            "bits; others give the same evaluation up to chance.",
+            "",
+            f"sha256 of model.safetensors: `{card['sha256']}`",
+            "",
+        ]
+    )
+
+
+def _call(options: dict) -> str:
+    return ", ".join(f"{name}={value!r}" for name, value in options.items())
+
+
+def _factory(described: dict) -> str:
+    return f"{described['factory']}({_call({k: v for k, v in described.items() if k != 'factory'})})"

@@ -1,0 +1,166 @@
+"""Language models to work with: the shipped tiny ones, a local folder, an adapter, or a model of the hub.
+
+The shipped models are `Qwen3ForCausalLM` in fp32 with tied embeddings and the word-level tokenizer of vocabulary.py, so
+PEFT, TRL and bitsandbytes treat them like any other. Only safetensors are read, and no code that a model brings runs.
+"""
+
+import json
+import re
+import threading
+from pathlib import Path
+
+import torch
+from huggingface_hub import constants, get_session
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, Qwen3Config, Qwen3ForCausalLM
+
+from rlkit import checks, paths
+from rlkit.lm import vocabulary
+from rlkit.lm.model_cards import card, names
+
+__all__ = ["SIZES", "card", "fresh", "load", "names", "save"]
+
+# size -> hidden size, layers, heads. XS 0.03, S 0.11, M 0.8 million parameters.
+SIZES = {"xs": (32, 2, 2), "s": (64, 2, 4), "m": (128, 4, 4)}
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+PROBE_SECONDS = 4
+
+
+def fresh(size: str, seed: int) -> tuple:
+    """(model, tokenizer) of a size of `SIZES`, untrained: weights from N(0, 0.02^2), norms 1, drawn from `seed` alone.
+
+    Raises ValueError for an unknown size or a bad seed.
+    """
+    hidden, layers, heads = SIZES[checks.one_of("size", size, tuple(SIZES))]
+    tokenizer = vocabulary.tokenizer()
+    ends = {"pad_token_id": tokenizer.pad_token_id, "eos_token_id": tokenizer.eos_token_id, "bos_token_id": None}
+    config = Qwen3Config(
+        vocab_size=len(tokenizer),
+        hidden_size=hidden,
+        intermediate_size=hidden * 5 // 2,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        num_key_value_heads=heads,
+        head_dim=hidden // heads,
+        max_position_embeddings=vocabulary.CONTEXT,
+        tie_word_embeddings=True,
+        use_sliding_window=False,
+        dtype="float32",
+        **ends,
+    )
+    generator = torch.Generator().manual_seed(checks.seed(seed))
+    with torch.random.fork_rng(devices=[]):  # the constructor draws from the global state: leave that as it was
+        model = Qwen3ForCausalLM(config)
+    with torch.no_grad():
+        for parameter in model.parameters():  # tied weights come once
+            if parameter.dim() > 1:
+                parameter.normal_(0.0, config.initializer_range, generator=generator)
+            else:
+                parameter.fill_(1.0)
+    # Without these, generate(do_sample=True) would cut the distribution to its 50 likeliest tokens.
+    model.generation_config = GenerationConfig(do_sample=True, temperature=1.0, top_k=0, top_p=1.0, **ends)
+    return model.eval(), tokenizer
+
+
+def load(name_or_path, *, dtype=None, device=None) -> tuple:
+    """(model, tokenizer), the model in eval mode: dropout is off in sampling, scoring and training alike.
+
+    name_or_path: a shipped model (`names()`), a local folder (relative to the working folder, else the repository; a
+    plain model or a PEFT adapter), or a hub id `owner/name`, looked for in the local cache first. dtype: a torch.dtype;
+    None takes the stored one. device: "cpu", "cuda", ...; None leaves the model on the CPU.
+
+    A shipped model is so small that threads only cost: loading one sets torch.set_num_threads(1) for this process.
+    A tokenizer without a padding token pads with its end token; rlkit masks by length, so that end token still counts.
+
+    Raises ValueError for what does not exist (it lists what does) or holds no safetensors, ConnectionError at once for
+    a hub id that is not in the cache while the hub cannot be reached.
+    """
+    text = str(name_or_path)
+    if text in names():
+        torch.set_num_threads(1)
+        model, tokenizer = _read(paths.data("models") / text, dtype=dtype)
+    elif folder := next((f for f in (Path(text), paths.home() / text) if text and f.is_dir()), None):
+        model, tokenizer = _adapter(folder, dtype) if _is_adapter(folder) else _folder(folder, dtype)
+    elif HUB_ID.fullmatch(text):
+        model, tokenizer = _hub(text, dtype)
+    else:
+        checks.fail("name_or_path", text, f"one of {', '.join(names())}; or a folder; or a hub id like owner/name")
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return (model if device is None else model.to(device)).eval(), tokenizer
+
+
+def save(model, tokenizer, folder) -> None:
+    """Write model (or adapter) and tokenizer as safetensors and JSON into a folder that `load` reads."""
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def _read(source, dtype, **options) -> tuple:
+    options |= {"trust_remote_code": False}
+    tokenizer = AutoTokenizer.from_pretrained(source, **options)
+    dtype = "auto" if dtype is None else dtype
+    return AutoModelForCausalLM.from_pretrained(source, dtype=dtype, use_safetensors=True, **options), tokenizer
+
+
+def _is_adapter(folder: Path) -> bool:
+    return (folder / "adapter_config.json").is_file()
+
+
+def _folder(folder: Path, dtype) -> tuple:
+    for wanted in ("config.json", "*.safetensors", "tokenizer*"):
+        if not any(folder.glob(wanted)):
+            raise ValueError(
+                f"{folder}: not a model that rlkit loads: it holds no {wanted} (pickled weights are not read)"
+            )
+    return _read(folder, dtype)
+
+
+def _adapter(folder: Path, dtype) -> tuple:
+    """The adapter's base model with the adapter on it, ready for more training."""
+    from peft import PeftModel  # slow to import, and most models have no adapter
+
+    if not (folder / "adapter_model.safetensors").is_file():
+        raise ValueError(f"{folder}: its adapter_model.safetensors is missing (pickled weights are not read)")
+    base = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8")).get("base_model_name_or_path") or ""
+    # An adapter of a shipped model remembers the folder that this one lay in, perhaps on another machine.
+    shipped = Path(base).name if not Path(base).is_dir() and Path(base).name in names() else base
+    if Path(shipped).is_dir() and _is_adapter(Path(shipped)):
+        raise ValueError(f"{folder}: its base {base} is an adapter too: must be a plain model")
+    model, tokenizer = load(shipped, dtype=dtype)
+    if any(folder.glob("tokenizer*")):
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    return PeftModel.from_pretrained(model, folder, is_trainable=True, use_safetensors=True), tokenizer
+
+
+def _hub(name: str, dtype) -> tuple:
+    try:
+        return _read(name, dtype, local_files_only=True)
+    except OSError:  # not (wholly) in the cache
+        pass
+    if not _hub_answers():
+        raise ConnectionError(
+            f"name_or_path={name!r}: not in the local cache, and the hub cannot be reached: go online once to fetch "
+            f"it, copy its folder here and load that, or take a shipped model ({', '.join(names())})"
+        )
+    try:
+        return _read(name, dtype)
+    except OSError as error:
+        raise ValueError(f"name_or_path={name!r}: {str(error).strip().splitlines()[0]}") from error
+
+
+def _hub_answers() -> bool:
+    """Whether the hub answers within seconds: from_pretrained alone would retry for half a minute before it says no."""
+    if constants.HF_HUB_OFFLINE:
+        return False
+    answers = []
+
+    def ask():
+        try:
+            answers.append(get_session().head(constants.ENDPOINT, timeout=PROBE_SECONDS))
+        except Exception:  # noqa: BLE001 - whatever fails, there is no answer
+            return
+
+    thread = threading.Thread(target=ask, daemon=True)  # a name server that is silent heeds no timeout of ours
+    thread.start()
+    thread.join(PROBE_SECONDS + 1)
+    return bool(answers)
