@@ -8,6 +8,7 @@ Every problem has exactly one solution. A style tries the worlds in order and sa
 once. Task: arXiv 2410.23123.
 """
 
+import functools
 import itertools
 
 import numpy as np
@@ -41,7 +42,7 @@ def knights(people: int = 3) -> Task:
     def draw(rng) -> Problem:
         while True:
             says = [_statement(rng, names, speaker) for speaker in names]
-            if len(_solutions(names, says)) == 1:
+            if len(_solutions(says)) == 1:
                 return problem(says)
 
     return Task(
@@ -60,7 +61,7 @@ def problem(says) -> Problem:
     Raises ValueError unless exactly one world fits.
     """
     names = PEOPLE[: len(says)]
-    fits = _solutions(names, says)
+    fits = _solutions(says)
     if len(fits) != 1:
         raise ValueError(f"says={says}: must leave one world, not {len(fits)}")
     told = [f"{who} says {FORMS[s[0]][0].format(*s[1:])}" for who, s in zip(names, says, strict=True)]
@@ -83,21 +84,27 @@ def _statement(rng: np.random.Generator, names: str, speaker: str) -> list:
     return [form, first, second, *(ROLES[k] for k in rng.integers(2, size=2).tolist())]
 
 
-def _fits(names: str, says, world) -> bool:
-    """Whether in this world (True: knight, by person) exactly the knights say what is true."""
-    role = dict(zip(names, world, strict=True))
-    for who, (form, first, second, r, s) in zip(names, says, strict=True):
-        if FORMS[form][1](role[first], role[second], r == "knight", s == "knight") != role[who]:
-            return False
-    return True
+@functools.cache
+def _honest(people: int, speaker: int, form: str, first: str, second: str, r: str, s: str) -> int:
+    """The worlds in which this speaker fits what they say (a knight a truth, a knave a lie), one bit each."""
+    names, claim, bits = PEOPLE[:people], FORMS[form][1], 0
+    for i, world in enumerate(_worlds(people)):
+        truth = claim(world[names.index(first)], world[names.index(second)], r == "knight", s == "knight")
+        bits |= (truth == world[speaker]) << i
+    return bits
 
 
-def _worlds(people: int):
-    return itertools.product((True, False), repeat=people)
+@functools.cache
+def _worlds(people: int) -> list:
+    """Who is a knight in each of the 2^people worlds; all knights first."""
+    return list(itertools.product((True, False), repeat=people))
 
 
-def _solutions(names: str, says) -> list:
-    return [world for world in _worlds(len(names)) if _fits(names, says, world)]
+def _solutions(says) -> list:
+    """The worlds in which everybody fits."""
+    people = len(says)
+    bits = functools.reduce(int.__and__, (_honest(people, i, *said) for i, said in enumerate(says)))
+    return [world for i, world in enumerate(_worlds(people)) if bits >> i & 1] if bits else []
 
 
 def _told(names: str, world) -> str:
@@ -107,13 +114,13 @@ def _told(names: str, world) -> str:
 def _demonstrate(problem: Problem, rng, style: str = "suppose") -> str:
     checks.one_of("style", style, STYLES)
     says = problem.facts["says"]
-    names, tried = PEOPLE[: len(says)], ""
-    for world in _worlds(len(says)):
-        holds = _fits(names, says, world)
-        tried += f"suppose {_told(names, world)} {'yes' if holds else 'no'} ; "
-        if holds:
-            return f"{tried if style == 'suppose' else ''}answer {_told(names, world)}"
-    raise ValueError(f"{problem.id}: no world fits")
+    names, (solution,) = PEOPLE[: len(says)], _solutions(says)
+    answer = f"answer {_told(names, solution)}"
+    if style == "direct":
+        return answer
+    worlds = _worlds(len(says))
+    false = [f"suppose {_told(names, world)} no ; " for world in worlds[: worlds.index(solution)]]
+    return f"{''.join(false)}suppose {_told(names, solution)} yes ; {answer}"
 
 
 def _parts(problem: Problem, completion: str) -> dict:
