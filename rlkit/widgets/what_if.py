@@ -45,7 +45,7 @@ class WhatIf:
         if not isinstance(run, Run):
             raise TypeError(f"run={svg.short(repr(run), 80)}: must be a Run; a handle has its own as handle.run")
         self.run, self._quiet, self._lock = run, False, threading.RLock()
-        self._known, self._seen, self._batches, self._batch, self._kept = {}, 0, {}, None, None
+        self._known, self._seen, self._batches, self._batch, self._kept, self._broken = {}, 0, {}, None, None, None
         self.step = show.labelled(widgets.Dropdown, "batch", layout={"width": "260px"})
         self.group = show.labelled(widgets.Dropdown, "group", layout={"width": "400px"})
         self.objective = show.labelled(widgets.Dropdown, "objective", layout={"width": "190px"})
@@ -90,7 +90,13 @@ class WhatIf:
     def _open(self) -> None:
         """Take the chosen batch; reward weights and objective start as they were logged."""
         limit = self.run.config.get("max_new_tokens")
-        self._batch = numbers.batch(self._batches[self.step.value], limit if isinstance(limit, int) else None)
+        self._batch, rows = None, self._batches[self.step.value]
+        try:
+            self._batch = numbers.batch(rows, limit if isinstance(limit, int) else None)
+        except ValueError as error:  # rows that lack what everything else needs
+            self._broken = svg.short(error, 300)
+            self._draw()
+            return
         self._quiet = True
         prompts, live = self._batch.prompts, self._batch.rewards.std(axis=1) > 0
         self.group.options = [(ALL, -1)] + [
@@ -173,7 +179,7 @@ class WhatIf:
             if change["owner"] is self.step:
                 self._open()
                 return
-            if change["owner"] is self.objective:
+            if change["owner"] is self.objective and self._batch is not None:
                 from rlkit.rlvr import objectives
 
                 logged = self._logged()
@@ -192,7 +198,7 @@ class WhatIf:
     def _view(self) -> tuple[str, str]:
         """(words on what is compared and what is missing, the picture), both HTML."""
         if self._batch is None:
-            return show.note(HINT), ""
+            return show.note(self._broken or HINT), ""
         batch, logged, chosen = self._batch, self._logged(), self.chosen()
         changed = chosen["weights"] != self._start
         rewards = numbers.weighted(batch, chosen["weights"]) if changed else batch.rewards

@@ -184,8 +184,11 @@ def outcome(batch: Batch, name: str, options: dict, rewards: np.ndarray) -> Outc
     def credit(one):
         return objectives.credit(one, batch.logp, batch.old, batch.reference, batch.mask, flat, normaliser)
 
-    plain = objectives.make(name, **{**options, "beta": 0.0})
-    wide = objectives.make(name, **{**options, "beta": 0.0, **{n: v for n, v in OPEN.items() if n in options}})
+    plain = {**objective.options, "beta": 0.0}
+    plain, wide = (
+        objectives.make(name, **changed)
+        for changed in (plain, plain | {option: value for option, value in OPEN.items() if option in plain})
+    )
     _, info = objective.loss(batch.logp, batch.old, batch.reference, batch.mask, flat, normaliser)
     clipped = ~credit(plain).isclose(credit(wide), rtol=1e-9, atol=0.0) & batch.mask
     return Outcome(
