@@ -64,11 +64,11 @@ def card(gauge: Gauge, reading: Reading, series: dict) -> str:
     edge = f"2px solid {COLOURS[1]}" if reading.state == OUT else "1px solid rgba(128,128,128,0.5)"
     box = f"box-sizing:border-box;width:254px;padding:6px 8px;margin:0 8px 8px 0;border:{edge};border-radius:4px"
     small = "font-size:12px;line-height:1.35"
-    over = f' <span style="font-size:12px;opacity:0.85">{escape(spread(reading))}</span>' if spread(reading) else ""
+    over = f'<div style="{small};opacity:0.85">{escape(spread(reading))}</div>' if spread(reading) else ""
     return (
-        f'<div style="{box}"><div style="{small};opacity:0.85" title="{escape(gauge.what)}"><b>{gauge.name}</b>, '
+        f'<div style="{box}"><div style="{small};opacity:0.85"><b>{gauge.name}</b>, '
         f"{escape(gauge.what)}</div>"
-        f'<div style="font-size:20px;line-height:1.4">{escape(newest(reading))}{over}</div>{picture}'
+        f'<div style="font-size:20px;line-height:1.4">{escape(newest(reading))}</div>{over}{picture}'
         f'<div style="{small}"><b>{reading.state}</b>: {escape(reading.words)}</div></div>'
     )
 

@@ -14,7 +14,7 @@ from rlkit.widgets import rollout_rows, svg
 
 MOST = 200  # tokens of one completion that are drawn
 LONGEST = 24  # characters of one token that are drawn
-UP, DOWN, GREY = "11,120,184", "213,94,0", "128,128,128"  # the first two series colours, and grey
+UP, DOWN, MUCH = "11,120,184", "213,94,0", "122,111,208"  # series colours of rlkit.html: blue, orange, violet
 BARS = "▁▃▅▇"
 # Control characters that people meet, as signs; the others become \u0000 in escape.
 SIGNS = str.maketrans({"\n": "⏎", "\t": "⇥", "\r": "␍"})
@@ -114,13 +114,18 @@ def signed(value: float, digits: int = 2) -> str:
     return text if text in ("–", "0") else ("+" if value > 0 else "−") + text
 
 
+def digits(value: float, most: int = 2) -> str:
+    """A number in at most so many digits, with a minus sign that is as wide as a plus."""
+    return signed(value, most) if value < 0 else svg.number(value, most)
+
+
 def said(value: float, metric: str) -> str:
     """A value of this metric in digits, with its sign where that matters."""
-    return signed(value) if METRICS[metric].signed or value < 0 else svg.number(value, 2)
+    return signed(value) if METRICS[metric].signed else digits(value)
 
 
-def cell(token: str, value: float, metric: str, top: float, digits: bool = False) -> str:
-    """One token over its mark: signs or a bar, or its number if digits. top: see `limit`. Returns HTML."""
+def cell(token: str, value: float, metric: str, top: float, written: bool = False) -> str:
+    """One token over its mark: signs or a bar, or its number if written. top: see `limit`. Returns HTML."""
     share = min(1.0, abs(value) / top) if top and math.isfinite(value) else 0.0
     level = math.ceil(share * 3 - 1e-9) if share > 0.02 else 0
     if not math.isfinite(value):
@@ -129,9 +134,9 @@ def cell(token: str, value: float, metric: str, top: float, digits: bool = False
         mark = ("+" if value > 0 else "−") * level or "·"
     else:
         mark = BARS[level]
-    ground = GREY if not METRICS[metric].signed else UP if value > 0 else DOWN
+    ground = MUCH if not METRICS[metric].signed else UP if value > 0 else DOWN
     colour = f";background:rgba({ground},{0.08 + 0.5 * share:.2f})" if level else ""
-    shown = said(value, metric) if digits and mark else mark
+    shown = said(value, metric) if written and mark else mark
     return (
         f'<span title="{said(value, metric)}" style="display:inline-block;margin:1px;padding:0 3px;'
         f'text-align:center;line-height:1.2;border-radius:3px{colour}">{name(token)}'
@@ -147,10 +152,10 @@ def name(token: str, longest: int = LONGEST) -> str:
     return escape(cut.translate(SIGNS))
 
 
-def heat_map(row: dict, numbers: np.ndarray, metric: str, top: float, digits: bool = False, most: int = MOST) -> str:
+def heat_map(row: dict, numbers: np.ndarray, metric: str, top: float, written: bool = False, most: int = MOST) -> str:
     """A completion's first `most` tokens as cells; says how many there are if that is more. Returns HTML."""
     tokens = rollout_rows.tokens(row)
-    cells = "".join(cell(t, v, metric, top, digits) for t, v in zip(tokens[:most], numbers.tolist(), strict=False))
+    cells = "".join(cell(t, v, metric, top, written) for t, v in zip(tokens[:most], numbers.tolist(), strict=False))
     rest = f" … {most:,} of {len(tokens):,} tokens" if len(tokens) > most else ""
     return f'<div style="white-space:pre-wrap;overflow-wrap:anywhere">{cells}{rest}</div>'
 
@@ -177,10 +182,12 @@ def token_table(row: dict, columns: dict, most: int = MOST, title: str = "") -> 
     """The table twin of a heat map: position, token, then one column per metric (name -> values [T]). Returns HTML."""
     tokens = rollout_rows.tokens(row)
     shown = min(len(tokens), most)
-    lists = {METRICS[metric].label: [said(v, metric) for v in found[:shown]] for metric, found in columns.items()}
-    if "ratio" in columns:
-        with np.errstate(over="ignore"):
-            lists["ratio"] = [svg.number(v, 3) for v in np.exp(columns["ratio"][:shown])]
+    lists = {}
+    for metric, found in columns.items():
+        lists[METRICS[metric].label] = [said(v, metric) for v in found[:shown]]
+        if metric == "ratio":
+            with np.errstate(over="ignore"):
+                lists["ratio"] = [svg.number(v, 3) for v in np.exp(found[:shown])]
     head = ("no.", "token", *lists)
     rows = [(i + 1, _readable(tokens[i]), *(column[i] for column in lists.values())) for i in range(shown)]
     of = f", the first {shown:,} of {len(tokens):,} (an export has all)" if shown < len(tokens) else ""

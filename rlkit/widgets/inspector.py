@@ -1,6 +1,9 @@
 """SampleInspector: what a language model wrote at each step, how it was judged, and what each token did."""
 
 from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
 
 from rlkit import paths
 from rlkit.html import escape
@@ -12,6 +15,17 @@ from rlkit.widgets.samples import Samples
 
 PROMPTS = 300  # in the menu of prompts that two steps share
 STATIC_TOKENS = 100  # of each completion in the tables of the static twin
+
+
+class Look(NamedTuple):
+    """What is looked at, taken at one moment: a reader may change a control while a thread draws."""
+
+    step: int | None
+    found: rollout_rows.Index
+    chosen: np.ndarray  # positions that pass the filter, in order
+    here: list  # those on the page
+    metric: str | None
+    wrong: str  # what is wrong with what was typed
 
 
 class SampleInspector:
@@ -61,117 +75,115 @@ class SampleInspector:
                 c.put(control, value)
         show.visible(c.follow, state in LIVE)
         show.visible(c.refresh, state in ("unfinished", *LIVE) and self.run.handle is None)
-        found = self._samples.index(c.step.value)
-        self._offer_what_is_there(found, steps)
-        chosen, wrong = self._chosen()
-        c.set_pages(max(1, -(-len(chosen) // c.size.value)))
-        c.offer(c.closer, [("nothing", None), *((self._line(found, i), i) for i in self._here(chosen))])
-        c.offer(c.prompt, self._shared(found, chosen))
-        c.status.value = f"<span>{escape(self._words(found, chosen, wrong))}</span>"
-        c.legend.value, c.table.value = self._legend(), self._page(found, chosen)
-        c.close_up.value, c.changes.value = self._closely(found), self._comparison()
+        self._offer_what_is_there(c.step.value)
+        look = self._look()
+        c.offer(c.closer, [("nothing", None), *((self._line(look.found, i), i) for i in look.here)])
+        c.offer(c.prompt, self._shared(look))
+        c.status.value = f"<span>{escape(self._words(look))}</span>"
+        c.legend.value, c.table.value = self._legend(look), self._page(look)
+        c.close_up.value, c.changes.value = self._closely(look), self._comparison(look)
 
-    def _offer_what_is_there(self, found, steps: list) -> None:
+    def _offer_what_is_there(self, step) -> None:
         """Offer only what the step's columns allow."""
-        c = self.controls
-        metrics = [(heat.METRICS[metric].label, metric) for metric in self._samples.metrics(c.step.value)]
+        c, found = self.controls, self._samples.index(step)
+        metrics = [(heat.METRICS[metric].label, metric) for metric in self._samples.metrics(step)]
         c.offer(c.colour, [("nothing", None), *metrics])
         orders = [o for o, by in rollout_rows.ORDERS.items() if not by or by[0] in found.columns | {"length"}]
         c.offer(c.order, [(order, order) for order in orders])
-        c.offer(c.other, [("none", None)] + [(f"{step:,}", step) for step in steps if step != c.step.value])
+        c.offer(c.other, [("none", None)] + [(f"{s:,}", s) for s in self._samples.steps if s != step])
         c.only_if(c.answer, "correct" in found.parts)
         c.only_if(c.finish, "finish_reason" in found.columns)
         for control in (c.group, c.low, c.high):
             c.only_if(control, "reward" in found.columns)
         show.visible(c.digits, c.colour.value is not None)
-        show.visible(c.other, len(steps) > 1)
+        show.visible(c.other, len(self._samples.steps) > 1)
         show.visible(c.prompt, c.other.value is not None)
 
-    def _chosen(self) -> tuple:
-        """(positions that pass the filter, in order; what is wrong with what was typed)."""
+    def _look(self) -> Look:
+        """What the controls ask for; sets how many pages there are."""
         c = self.controls
+        step, size = c.step.value, c.size.value
         low, wrong_low = inspector_page.bound(c.low.value, "reward from")
         high, wrong_high = inspector_page.bound(c.high.value, "reward to")
         how = {"answer": c.answer.value, "group": c.group.value, "finish": c.finish.value, "low": low, "high": high}
-        chosen = self._samples.select(c.step.value, **how, words=c.words.value, order=c.order.value)
-        return chosen, "; ".join(filter(None, (wrong_low, wrong_high)))
-
-    def _here(self, chosen) -> list[int]:
-        """The positions on this page."""
-        start = (self.controls.page.value - 1) * self.controls.size.value
-        return chosen[start : start + self.controls.size.value].tolist()
+        chosen = self._samples.select(step, **how, words=c.words.value, order=c.order.value)
+        c.set_pages(max(1, -(-len(chosen) // size)))
+        start = (c.page.value - 1) * size
+        wrong = "; ".join(filter(None, (wrong_low, wrong_high)))
+        return Look(
+            step, self._samples.index(step), chosen, chosen[start : start + size].tolist(), c.colour.value, wrong
+        )
 
     def _line(self, found, i: int) -> str:
         words = inspector_page.plain(rollout_rows.text(found.rows[i], "completion"), 50)
         return f"{inspector_page.label(found, i)}: {words}"
 
-    def _shared(self, found, chosen) -> list:
+    def _shared(self, look: Look) -> list:
         """What the menu of prompts offers: those that pass the filter and were drawn at the other step too."""
-        step, other = self.controls.step.value, self.controls.other.value
-        if other is None:
-            return [("none", None)]
-        shared = self._samples.shared(step, other, chosen, PROMPTS)
-        lines = [(inspector_page.plain(rollout_rows.text(found.rows[i], "prompt"), 70), p) for p, i in shared.items()]
+        other = self.controls.other.value
+        shared = {} if other is None else self._samples.shared(look.step, other, look.chosen, PROMPTS)
+        rows = look.found.rows
+        lines = [(inspector_page.plain(rollout_rows.text(rows[i], "prompt"), 70), p) for p, i in shared.items()]
         return lines or [("none", None)]
 
-    def _words(self, found, chosen, wrong: str = "") -> str:
+    def _words(self, look: Look) -> str:
         if not self._samples.steps:
             return f"{self.run.state}; no completions are logged yet"
-        return "; ".join(filter(None, (self.run.state, inspector_page.summary(found, chosen), wrong)))
+        return "; ".join(filter(None, (self.run.state, inspector_page.summary(look.found, look.chosen), look.wrong)))
 
-    def _legend(self) -> str:
-        step, metric = self.controls.step.value, self.controls.colour.value
+    def _legend(self, look: Look) -> str:
+        step, metric = look.step, look.metric
         if metric is None:
             return ""
         credit = show.note(self._samples.credit(step, metric)[1]) if metric.startswith("credit") else ""
         return heat.legend(metric, self._samples.limit(step, metric)) + credit
 
-    def _body(self, found, i: int) -> str:
+    def _body(self, look: Look, i: int) -> str:
         """Completion i as a heat map, or as text."""
-        row, step, metric = found.rows[i], self.controls.step.value, self.controls.colour.value
+        row, metric = look.found.rows[i], look.metric
         if metric is None or not rollout_rows.tokens(row):
             return inspector_page.passage(rollout_rows.text(row, "completion"))
-        values, top = self._samples.values(step, i, metric), self._samples.limit(step, metric)
+        values, top = self._samples.values(look.step, i, metric), self._samples.limit(look.step, metric)
         return heat.heat_map(row, values, metric, top, self.controls.digits.value)
 
-    def _page(self, found, chosen) -> str:
+    def _page(self, look: Look) -> str:
         c = self.controls
         if not self._samples.steps:
             return ""
-        caption = f"step {c.step.value:,}, page {c.page.value:,} of {c.page.max:,}, {c.order.value}"
-        return inspector_page.page(found, self._here(chosen), lambda i: self._body(found, i), caption)
+        caption = f"step {look.step:,}, page {c.page.value:,} of {c.page.max:,}, {c.order.value}"
+        return inspector_page.page(look.found, look.here, lambda i: self._body(look, i), caption)
 
-    def _columns(self, i: int) -> dict:
+    def _columns(self, look: Look, i: int) -> dict:
         """All metrics of one completion, but credit only if it is chosen: it costs more and needs torch."""
-        step, chosen = self.controls.step.value, self.controls.colour.value
-        names = [m for m in self._samples.metrics(step) if not m.startswith("credit") or m == chosen]
-        return {metric: self._samples.values(step, i, metric) for metric in names}
+        names = [m for m in self._samples.metrics(look.step) if not m.startswith("credit") or m == look.metric]
+        return {metric: self._samples.values(look.step, i, metric) for metric in names}
 
-    def _closely(self, found) -> str:
+    def _closely(self, look: Look) -> str:
         i = self.controls.closer.value
-        return "" if i is None else inspector_page.closely(found, i, self._columns(i))
+        return inspector_page.closely(look.found, i, self._columns(look, i)) if i in look.here else ""
 
-    def _comparison(self) -> str:
-        step, other, problem = (c.value for c in (self.controls.step, self.controls.other, self.controls.prompt))
-        if other is None:
+    def _comparison(self, look: Look) -> str:
+        other, problem = self.controls.other.value, self.controls.prompt.value
+        if other is None or other == look.step:
             return ""
-        if problem is None:
+        names = {look.step: "index", other: "other"}
+        sides = [self._samples.of_prompt(step, problem, names[step]) for step in sorted(names)]
+        if not all(sides):
             return show.note(f"No prompt that passes the filter was drawn at step {other:,} too.")
-        names = {step: "index", other: "other"}
-        sides = [self._samples.of_prompt(s, problem, names[s]) for s in sorted(names)]
-        rewards = [rollout_rows.mean([rollout_rows.number(row.get("reward")) for row in side]) for side in sides]
-        changes = rollout_rows.compare(*sides)
-        return inspector_page.comparison(rollout_rows.text(sides[0][0], "prompt"), sorted(names), changes, rewards)
+        return inspector_page.comparison(sorted(names), *sides)
 
     def export(self, path) -> Path:
         """Write the completions that pass the filter, in the order shown, to a .csv or .jsonl file; returns its path.
 
         path: relative to the repository, else the working folder; an existing file is replaced. JSONL is exact; in CSV,
-        text that a spreadsheet would take for a formula gets an apostrophe in front. Raises ValueError for other files.
+        text that a spreadsheet would take for a formula gets an apostrophe in front. Raises ValueError for other files,
+        and if no completion passes the filter.
         """
         with self._follower.lock:
-            rows = self._samples.index(self.controls.step.value).rows
-            return rollout_files.save([rows[i] for i in self._chosen()[0]], paths.home() / path)
+            look = self._look()
+            if not len(look.chosen):
+                raise ValueError("no completion passes the filter: nothing to write")
+            return rollout_files.save([look.found.rows[i] for i in look.chosen], paths.home() / path)
 
     def _save(self, ending: str) -> None:
         """What the buttons do: write to the file named, or next to the run's folder; nothing is overwritten."""
@@ -180,7 +192,7 @@ class SampleInspector:
         path = paths.home() / named if named else own
         path = path if path.suffix == ending else path.with_name(path.name + ending)
         try:
-            words = f"Saved {len(self._chosen()[0]):,} completions: {self.export(rollout_files.unused(path))}"
+            words = f"Saved: {self.export(rollout_files.unused(path))}"
         except (OSError, ValueError) as error:
             words = f"Not saved: {error}"
         self.controls.saved.value = f"<span>{escape(svg.short(words, 300))}</span>"
@@ -188,19 +200,17 @@ class SampleInspector:
     def to_html(self) -> str:
         """The page as it is now, without a kernel: state, filter, completions, and their tokens as tables."""
         with self._follower.lock:
-            found = self._samples.index(self.controls.step.value)
-            chosen, wrong = self._chosen()
-            page = show.note(self._words(found, chosen, wrong)) + show.note(self.controls.filter_words())
-            page += self._legend() + self._page(found, chosen) + self._closely(found) + self._comparison()
+            look = self._look()
+            page = show.note(self._words(look)) + show.note(self.controls.filter_words())
+            page += self._legend(look) + self._page(look) + self._closely(look) + self._comparison(look)
             twins = ""
-            for i in self._here(chosen) if self._samples.metrics(self.controls.step.value) else ():
-                name = inspector_page.label(found, i)
-                twins += heat.token_table(found.rows[i], self._columns(i), STATIC_TOKENS, name)
+            for i in look.here if self._samples.metrics(look.step) else ():
+                name = inspector_page.label(look.found, i)
+                twins += heat.token_table(look.found.rows[i], self._columns(look, i), STATIC_TOKENS, name)
             return f"<div>{page}{show.details('The tokens of this page as tables', twins) if twins else ''}</div>"
 
     def _repr_mimebundle_(self, **_) -> dict:
         with self._follower.lock:
-            step = self.controls.step.value
-            words = self._words(self._samples.index(step), self._chosen()[0])
-            plain = f"SampleInspector of run {self.run.path.name}, step {step}: {words}"
+            look = self._look()
+            plain = f"SampleInspector of run {self.run.path.name}, step {look.step}: {self._words(look)}"
             return show.bundle(self.box, self.to_html(), plain)

@@ -1,6 +1,7 @@
 """The controls of SampleInspector: what they are called, where they stand, and how they are set without acting."""
 
 import contextlib
+import threading
 
 import ipywidgets as widgets
 
@@ -28,14 +29,14 @@ class Controls:
     """
 
     def __init__(self, changed, refresh, save, follow: bool):
-        self._acts = True
+        self._setting = None  # the thread that sets controls itself; the reader's changes come from another
         self.step = _menu("step", [], 150)
         self.follow = show.labelled(widgets.Checkbox, "go to each new step", indent=False, value=follow)
         self.refresh = show.button("Refresh", refresh, "Read again what the run has logged", "rlkit-refresh")
-        self.answer = _menu("answer", list(ANSWERS.items()), 250)
-        self.group = _menu("group", list(GROUPS.items()), 240)
+        self.answer = _menu("answer", list(ANSWERS.items()), 240)
+        self.group = _menu("group", list(GROUPS.items()), 220)
         self.finish = _menu("finish", [(name, name) for name in rollout_rows.FINISHES], 150)
-        self.low, self.high = _field("reward from", "lowest", 160), _field("reward to", "highest", 150)
+        self.low, self.high = _field("reward from", "lowest", 150), _field("reward to", "highest", 140)
         self.words = _field("find", "text in prompt or completion", 270)
         self.order = _menu("sort", [(name, name) for name in rollout_rows.ORDERS], 250)
         self.colour = _menu("colour tokens by", [("nothing", None)], 340)
@@ -43,9 +44,10 @@ class Controls:
         self.first = show.button("First", lambda: self.turn(1), "The first page")
         self.previous = show.button("Previous", lambda: self.turn(self.page.value - 1), "One page back")
         self.page = show.labelled(widgets.BoundedIntText, "page", min=1, max=1, layout={"width": "130px"})
+        self.page.layout.margin = "2px 12px"
         self.next = show.button("Next", lambda: self.turn(self.page.value + 1), "One page on", "rlkit-next")
         self.last = show.button("Last", lambda: self.turn(self.page.max), "The last page")
-        self.size = _menu("a page", [(f"{n} completions", n) for n in SIZES], 200)
+        self.size = _menu("per page", [(f"{n} completions", n) for n in SIZES], 200)
         self.size.value = 8
         self.closer = _menu("look closely at", [("nothing", None)], 640)
         self.other = _menu("compare with step", [("none", None)], 240)
@@ -61,10 +63,11 @@ class Controls:
         self.box = widgets.VBox(
             [
                 show.row(self.step, self.follow, self.refresh, self.status),
-                show.row(*self.filters),
-                show.row(self.order, self.colour, self.digits),
+                show.row(*self.filters[:-1]),
+                show.row(self.words, self.order, self.size),
+                show.row(self.colour, self.digits),
                 self.legend,
-                show.row(self.first, self.previous, self.page, self.next, self.last, self.size),
+                show.row(self.first, self.previous, self.page, self.next, self.last),
                 self.table,
                 show.row(self.closer),
                 self.close_up,
@@ -75,16 +78,19 @@ class Controls:
         )
         self.box.add_class("rlkit-inspector")
         for control in (*self.places, *self.filters, self.follow, self.order, self.size, self.colour, self.digits):
-            control.observe(lambda change: changed(change["owner"]) if self._acts else None, "value")
+            control.observe(lambda change: self._by_reader() and changed(change["owner"]), "value")
 
     @contextlib.contextmanager
     def quiet(self):
         """Inside, a change of a control is not taken for one by the reader."""
-        self._acts, before = False, self._acts
+        before, self._setting = self._setting, threading.get_ident()
         try:
             yield
         finally:
-            self._acts = before
+            self._setting = before
+
+    def _by_reader(self) -> bool:
+        return self._setting != threading.get_ident()
 
     def put(self, control, value) -> None:
         """Set a control quietly."""

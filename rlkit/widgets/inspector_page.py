@@ -5,12 +5,13 @@ Everything that a model wrote is cut to a length that is said, and escaped.
 
 import html
 import itertools
+import math
 
 import numpy as np
 
-from rlkit.html import escape, table
+from rlkit.html import escape
 from rlkit.widgets import heat, show, svg
-from rlkit.widgets.rollout_rows import Change, Index, mean, number, parts, text, tokens
+from rlkit.widgets.rollout_rows import Change, Index, compare, mean, number, parts, text, tokens
 
 CHARACTERS, LINES = 400, 12  # of a completion on the page
 WHOLE = 4_000  # characters of a completion that is looked at closely
@@ -18,6 +19,8 @@ PARTS = 5  # reward parts with a column of their own
 CHANGES = 40  # lines of the comparison of two steps
 _CELL = "text-align:left;vertical-align:top;padding:3px 10px 3px 0;white-space:nowrap"
 _WIDE = "text-align:left;vertical-align:top;padding:3px 0;width:100%"
+_HALF = "text-align:left;vertical-align:top;padding:3px 12px 3px 0;width:50%"
+_TABLE = "border-collapse:collapse;table-layout:auto;line-height:1.4;font-size:13px;color:inherit;width:100%"
 _RULE = "border-top:1px solid rgba(128,128,128,0.4)"
 
 
@@ -31,7 +34,7 @@ def passage(words: str, characters: int = CHARACTERS, lines: int = LINES) -> str
     cut = "\n".join(words[:characters].split("\n")[:lines])
     rest = f" … {len(cut):,} of {len(words):,} characters" if len(cut) < len(words) else ""
     body = escape(cut).replace("\n", "⏎\n") or "(empty)"
-    return f'<div style="white-space:pre-wrap;overflow-wrap:anywhere">{body}<i>{rest}</i></div>'
+    return f'<div style="white-space:pre-wrap;overflow-wrap:anywhere;line-height:1.4">{body}<i>{rest}</i></div>'
 
 
 def label(found: Index, i: int) -> str:
@@ -59,7 +62,7 @@ def heading(found: Index, i: int) -> str:
     """The prompt of row i and how its whole group did. Returns HTML."""
     group = np.flatnonzero(found.group == found.group[i])
     rewards = found.reward[group]
-    words = [f"{len(group)} completion{'s' if len(group) != 1 else ''}"]
+    words = [f"group {group_name(found, i)}", many(len(group), "completion")]
     if np.isfinite(rewards).any():
         words.append(f"mean reward {svg.number(mean(rewards), 3)}")
     if np.isfinite(found.correct[group]).any():
@@ -67,7 +70,7 @@ def heading(found: Index, i: int) -> str:
     if found.dead[i]:
         words.append("dead group: all rewards are equal, so it teaches nothing")
     prompt = passage(text(found.rows[i], "prompt"), CHARACTERS, 4)
-    return f"<b>group {escape(group_name(found, i))}</b> · {escape(', '.join(words))}{prompt}"
+    return f'<div style="font-weight:600">{prompt}</div><div style="opacity:0.85">{escape(", ".join(words))}</div>'
 
 
 def page(found: Index, positions, body, caption: str) -> str:
@@ -87,15 +90,17 @@ def page(found: Index, positions, body, caption: str) -> str:
         for i in run:
             row = found.rows[i]
             part = parts(row)
-            cells = [svg.number(found.reward[i]), heat.signed(found.advantage[i], 3)]
-            cells += [svg.number(part.get(name)) for name in names] + [f"{found.length[i]:,}", finish(row)]
+            cells = [heat.digits(found.reward[i], 4), heat.signed(found.advantage[i], 3)]
+            cells += [heat.digits(part.get(name, math.nan), 4) for name in names] + [
+                f"{found.length[i]:,}",
+                finish(row),
+            ]
             lines += f'<tr><th scope="row" style="{_CELL};padding-left:12px">{escape(sample_name(found, i))}</th>'
             lines += "".join(f'<td style="{_CELL}">{escape(c)}</td>' for c in cells)
             lines += f'<td style="{_WIDE}">{body(i)}</td></tr>'
         out.append(f"<tbody>{lines}</tbody>")
-    style = "border-collapse:collapse;line-height:1.4;font-size:13px;color:inherit;width:100%"
     title = f'<caption style="text-align:left;font-weight:600">{escape(caption)}</caption>'
-    rows = f'<table style="{style}">{title}<thead><tr>{head}</tr></thead>{"".join(out)}</table>'
+    rows = f'<table style="{_TABLE}">{title}<thead><tr>{head}</tr></thead>{"".join(out)}</table>'
     return (
         f'<div role="region" tabindex="0" aria-label="Completions" style="max-height:640px;overflow:auto">{rows}</div>'
     )
@@ -104,19 +109,21 @@ def page(found: Index, positions, body, caption: str) -> str:
 def closely(found: Index, i: int, columns: dict) -> str:
     """One completion: its prompt, text, reward parts and a table of its tokens (columns: metric -> values [T])."""
     row = found.rows[i]
-    facts = [("reward", svg.number(found.reward[i])), ("advantage", heat.signed(found.advantage[i], 4))]
-    facts += [(f"part {svg.short(name, 40)}", svg.number(value)) for name, value in list(parts(row).items())[:50]]
+    facts = [label(found, i), f"reward {heat.digits(found.reward[i], 4)}"]
+    facts += [f"{svg.short(name, 40)} {heat.digits(value, 4)}" for name, value in list(parts(row).items())[:50]]
+    facts += [f"advantage {heat.signed(found.advantage[i], 4)}", finish(row)]
     if row.get("problem") is not None:
-        facts.append(("problem", svg.short(row["problem"], 120)))
-    facts.append(("finish", finish(row)))
-    region = show.scroll(passage(text(row, "completion"), WHOLE, 200), "Completion")
-    words = f"<b>{escape(label(found, i))}</b>{passage(text(row, 'prompt'), WHOLE, 40)}<b>completion</b>{region}"
+        facts.append(f"problem {svg.short(row['problem'], 120)}")
+    prompt = passage(text(row, "prompt"), WHOLE, 40)
+    body = show.scroll(passage(text(row, "completion"), WHOLE, 200), "Completion")
     numbers = show.scroll(heat.token_table(row, columns), "Tokens") if tokens(row) else ""
-    return f"<div>{words}{table(('what', 'value'), facts)}{numbers}</div>"
+    return f"<div>{show.note(', '.join(facts))}<b>Prompt</b>{prompt}<b>Completion</b>{body}{numbers}</div>"
 
 
-def comparison(prompt: str, steps: tuple, changes: list[Change], rewards: tuple) -> str:
-    """One prompt at two steps, side by side: what was kept, gone, new. rewards: mean reward at each. Returns HTML."""
+def comparison(steps, before: list, after: list) -> str:
+    """One prompt at two steps, side by side: what was kept, gone and new. before, after: its rows. Returns HTML."""
+    changes = compare(before, after)
+    rewards = [mean([number(row.get("reward")) for row in rows]) for rows in (before, after)]
     count = {what: sum(change.what == what for change in changes) for what in ("kept", "gone", "new")}
     kept = [change for change in changes if change.what == "kept"]
     shift = mean([change.logp[1] - change.logp[0] for change in kept])
@@ -130,7 +137,7 @@ def comparison(prompt: str, steps: tuple, changes: list[Change], rewards: tuple)
     lines = [("=", c, c) for c in kept] + [("−  +", a, b) for a, b in itertools.zip_longest(gone, new)]
     lines = [("−" if b is None else "+" if a is None else mark, a, b) for mark, a, b in lines]
     head = "".join(
-        f'<th scope="col" style="{_WIDE if name == "completion" else _CELL}">{name}</th>'
+        f'<th scope="col" style="{_HALF if name == "completion" else _CELL}">{name}</th>'
         for name in ("", *("drawn", "reward", "log-prob.", "completion") * 2, "change")
     )
     top = "".join(f'<th colspan="4" scope="colgroup" style="{_CELL}">step {step:,}</th>' for step in steps)
@@ -139,9 +146,8 @@ def comparison(prompt: str, steps: tuple, changes: list[Change], rewards: tuple)
         change = heat.signed(b.logp[1] - b.logp[0]) if mark == "=" else "–"
         cells = f'<th scope="row" style="{_CELL}">{_what(mark)}</th>{_side(a, 0)}{_side(b, 1)}'
         body += f'<tr style="{_RULE}">{cells}<td style="{_CELL}">{change}</td></tr>'
-    style = "border-collapse:collapse;line-height:1.4;font-size:13px;color:inherit;width:100%"
     head = f"<thead><tr><th></th>{top}<th></th></tr><tr>{head}</tr></thead>"
-    rows = f'<table style="{style}">{head}<tbody>{body}</tbody></table>'
+    rows = f'<table style="{_TABLE}">{head}<tbody>{body}</tbody></table>'
     more = show.note(f"The first {CHANGES} of {len(lines)} lines.") if len(lines) > CHANGES else ""
     note = show.note(
         "=: drawn at both steps. −: at the first only. +: at the second only. With few draws, what is gone may just "
@@ -150,7 +156,8 @@ def comparison(prompt: str, steps: tuple, changes: list[Change], rewards: tuple)
     scrolling = (
         f'<div role="region" tabindex="0" aria-label="Two steps" style="max-height:480px;overflow:auto">{rows}</div>'
     )
-    return f"<div>{passage(prompt, CHARACTERS, 4)}<p>{escape('; '.join(words))}.</p>{scrolling}{more}{note}</div>"
+    said = f"<b>{passage(text(before[0], 'prompt'), CHARACTERS, 4)}</b><div>{escape('; '.join(words))}.</div>"
+    return f"<div>{said}{scrolling}{more}{note}</div>"
 
 
 def _what(mark: str) -> str:
@@ -160,11 +167,10 @@ def _what(mark: str) -> str:
 def _side(change: Change | None, side: int) -> str:
     """The four cells of one completion at one of the two steps."""
     if change is None:
-        return f'<td style="{_CELL}"></td>' * 3 + f'<td style="{_WIDE}"></td>'
-    cells = (f"{change.times[side]}×", svg.number(change.reward[side], 3), svg.number(change.logp[side], 3))
-    wide = _WIDE.replace("width:100%", "width:50%;padding-right:12px")
+        return f'<td style="{_CELL}"></td>' * 3 + f'<td style="{_HALF}"></td>'
+    cells = (f"{change.times[side]}×", heat.digits(change.reward[side], 3), heat.digits(change.logp[side], 3))
     return "".join(f'<td style="{_CELL}">{c}</td>' for c in cells) + (
-        f'<td style="{wide}">{passage(change.completion, 160, 4)}</td>'
+        f'<td style="{_HALF}">{passage(change.completion, 160, 4)}</td>'
     )
 
 
@@ -172,13 +178,15 @@ def summary(found: Index, chosen: np.ndarray) -> str:
     """How many completions there are, how many pass, and what is odd about them, in plain words."""
     groups = len(np.unique(found.group))
     dead = len(np.unique(found.group[found.dead]))
-    words = (
-        f"{len(found.rows):,} completions of {groups:,} prompts, {dead:,} dead groups; {len(chosen):,} pass the filter"
-    )
-    if found.columns & {"reward"}:
-        lost = int((~np.isfinite(found.reward)).sum())
-        words += f"; {lost:,} rewards are not finite numbers" if lost else ""
-    return words
+    words = f"{many(len(found.rows), 'completion')} in {many(groups, 'group')}, {dead:,} dead"
+    words += f"; {len(chosen):,} pass the filter" if len(chosen) < len(found.rows) else ""
+    lost = int((~np.isfinite(found.reward)).sum()) if "reward" in found.columns else 0
+    return words + (f"; {many(lost, 'reward')} not a finite number" if lost else "")
+
+
+def many(count: int, noun: str) -> str:
+    """`1 group`, `2 groups`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def bound(words: str, name: str) -> tuple[float | None, str]:
@@ -186,7 +194,7 @@ def bound(words: str, name: str) -> tuple[float | None, str]:
     if not words.strip():
         return None, ""
     try:
-        value = number(float(words.strip().replace("−", "-")))
+        value = float(words.strip().replace("−", "-"))
     except ValueError:
         return None, f"{name}: “{plain(words, 20)}” is no number"
     return (value, "") if value == value else (None, f"{name}: must be a number")

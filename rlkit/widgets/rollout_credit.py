@@ -45,7 +45,10 @@ def credit(found: Index, config: dict, *, at: str) -> tuple[dict, str]:
             for name in names
         )
         mask = torch.tensor(np.stack([_padded(lists[i]["mask"], longest) for i in rows])) > 0
-        weights = objective.advantages(torch.tensor(found.reward[groups], dtype=torch.float64))
+        try:
+            weights = objective.advantages(torch.tensor(found.reward[groups], dtype=torch.float64))
+        except ValueError as error:  # a group of one, or rewards that this objective does not take
+            return {}, f"No credit: {svg.short(objective.name)} refuses these rewards: {svg.short(error, 200)}"
         limit = config.get("max_new_tokens")
         limit = limit if isinstance(limit, int) and limit > 0 else longest
         normaliser = objective.normaliser(mask.reshape(*groups.shape, longest), weights, limit)
