@@ -109,12 +109,51 @@ def _kl_optimum(rng):
     return cases
 
 
+def _clipped_gain(rng):
+    cases = [(np.array([r]), np.array([a]), 0.2) for a in (1.0, -1.0) for r in (1.0, 1.5, 0.5)]
+    for tokens in (*rng.integers(2, 6, size=30), 10):
+        ratio = rng.uniform(0.3, 2.0, size=tokens).round(2)
+        cases.append((ratio, rng.normal(size=tokens).round(2), float(rng.choice([0.1, 0.2, 0.4]))))
+    return cases
+
+
+def _k3(rng):
+    cases = [(np.array([-1.0]), np.array([-1.0])), (np.array([-1.0]), np.array([-2.0])), (np.array([-2.0, -1.0]),) * 2]
+    return cases + [tuple(-rng.exponential(size=(2, n)).round(3)) for n in (*rng.integers(2, 6, size=30), 10)]
+
+
+def _token_log_probability(rng):
+    cases = [
+        (np.array([[1.0, 0.0]]), np.array([0]), 1.0),
+        (np.array([[1.0, 0.0]]), np.array([0]), 0.5),
+        (np.array([[1000.0, 0.0]]), np.array([1]), 0.7),  # exp(1000) overflows
+    ]
+    for tokens in rng.integers(1, 5, size=30):
+        words = int(rng.integers(2, 5))
+        temperature = float(rng.choice([0.5, 0.7, 1.0, 1.5]))
+        cases.append((rng.normal(size=(tokens, words)).round(2), rng.integers(words, size=tokens), temperature))
+    return cases
+
+
+def _token_weights(rng):
+    cases = [(np.array([[1.0, 1.0]]), 2), (np.array([[1.0, 0.0], [1.0, 1.0]]), 2), (np.array([[1.0, 1.0, 0.0]]), 5)]
+    for completions in rng.integers(1, 5, size=30):
+        most = int(rng.integers(2, 6))
+        length = rng.integers(1, most + 1, size=completions)
+        cases.append(((np.arange(most) < length[:, None]).astype(float), most + int(rng.integers(3))))
+    return cases
+
+
 EXERCISES = {
     "bandits/incremental_mean": Exercise("rlkit.bandits.policies:incremental_mean", _incremental_mean),
     "bandits/ucb_index": Exercise("rlkit.bandits.ucb:ucb_index", _ucb_index),
     "bandits/softmax_gradient": Exercise("rlkit.bandits.softmax:softmax_gradient", _softmax_gradient),
     "bandits/ips": Exercise("rlkit.bandits.offline:ips", _ips),
     "bandits/lcb_index": Exercise("rlkit.bandits.offline:lcb_index", _lcb_index),
+    "grpo/clipped_gain": Exercise("rlkit.exercises.references:clipped_gain", _clipped_gain),
+    "grpo/k3": Exercise("rlkit.exercises.references:k3", _k3),
+    "grpo/token_log_probability": Exercise("rlkit.exercises.references:token_log_probability", _token_log_probability),
+    "grpo/token_weights": Exercise("rlkit.exercises.references:token_weights", _token_weights),
     "nsr/effective_number": Exercise("rlkit.rlvr.tabular:effective_number", _effective_number),
     "nsr/kl_optimum": Exercise("rlkit.rlvr.tabular:kl_optimum", _kl_optimum),
 }

@@ -1,0 +1,42 @@
+"""Answers to exercises in NumPy, where the library's own function takes more than a learner should have to write.
+
+tests/exercises/test_references.py holds each of them against the library.
+"""
+
+import numpy as np
+
+
+def clipped_gain(ratio, advantage, epsilon):
+    """min(ratio A, clip(ratio, 1 - epsilon, 1 + epsilon) A), what PPO and GRPO maximise; arrays of one shape.
+
+    Source: Schulman et al. 2017 (arXiv 1707.06347), equation 7; `rlkit.rlvr.losses.clip_surrogate` is its negative.
+    """
+    return np.minimum(ratio * advantage, np.clip(ratio, 1 - epsilon, 1 + epsilon) * advantage)
+
+
+def k3(logp, reference):
+    """exp(d) - 1 - d with d = log pi_ref - log pi, for tokens that pi sampled; arrays of one shape.
+
+    Source: DeepSeekMath (arXiv 2402.03300), equation 4; `rlkit.rlvr.losses.kl_estimate`.
+    """
+    d = reference - logp
+    return np.expm1(d) - d
+
+
+def token_log_probability(logits, token, temperature):
+    """log of softmax(logits / temperature) at `token`: logits [T, V], token [T] integers -> [T].
+
+    What `rlkit.lm.score_tokens` computes from a model's logits.
+    """
+    scaled = logits / temperature
+    scaled = scaled - scaled.max(axis=-1, keepdims=True)  # exp does not overflow
+    log_softmax = scaled - np.log(np.exp(scaled).sum(axis=-1, keepdims=True))
+    return np.take_along_axis(log_softmax, token[:, None], axis=-1)[:, 0]
+
+
+def token_weights(mask, longest):
+    """The weight of each token in Dr. GRPO's mean: mask [N, T] divided by N times the longest length allowed.
+
+    Source: Liu et al. 2025 (arXiv 2503.20783), figure 1; aggregation "constant" of rlkit.rlvr.objectives.
+    """
+    return mask / (len(mask) * longest)

@@ -1,0 +1,38 @@
+"""The NumPy answers to exercises say the same as the library."""
+
+import numpy as np
+import torch
+
+from rlkit.exercises import references
+from rlkit.rlvr import losses, objectives
+
+
+def test_clipped_gain_is_minus_the_loss():
+    ratio, advantage = np.meshgrid([0.1, 0.79, 0.81, 1.0, 1.19, 1.21, 3.0], [-2.0, -0.5, 0.0, 0.5, 2.0])
+    loss, _ = losses.clip_surrogate(torch.tensor(ratio), torch.tensor(advantage), 0.2, 0.2)
+    np.testing.assert_allclose(references.clipped_gain(ratio, advantage, 0.2), -loss.numpy())
+
+
+def test_k3_is_the_estimate():
+    logp, reference = np.random.default_rng(0).normal(size=(2, 50))
+    expected = losses.kl_estimate(torch.tensor(logp), torch.tensor(reference), "k3")
+    np.testing.assert_allclose(references.k3(logp, reference), expected.numpy())
+
+
+def test_token_log_probability_is_torch_log_softmax():
+    rng = np.random.default_rng(1)
+    logits, token = rng.normal(size=(6, 9)) * 300, rng.integers(9, size=6)
+    for temperature in (0.5, 1.0, 2.0):
+        expected = (torch.tensor(logits) / temperature).log_softmax(-1)[torch.arange(6), torch.tensor(token)]
+        np.testing.assert_allclose(references.token_log_probability(logits, token, temperature), expected.numpy())
+
+
+def test_token_weights_are_the_gradient_of_dr_grpo():
+    mask = torch.tensor([[1, 1, 1, 1], [1, 0, 0, 0], [1, 1, 0, 0]], dtype=torch.bool)
+    objective = objectives.reinforce()  # aggregation "constant", advantages are the rewards
+    weights = objective.advantages([[1.0, 1.0, 1.0]])
+    logp = torch.zeros(3, 4, dtype=torch.float64, requires_grad=True)
+    normaliser = objective.normaliser(mask[None], weights, 5)
+    loss, _ = objective.loss(logp, logp.detach(), None, mask, objectives.rows(weights), normaliser)
+    (gradient,) = torch.autograd.grad(loss, logp)
+    np.testing.assert_allclose(references.token_weights(mask.numpy(), 5), -gradient.numpy())
