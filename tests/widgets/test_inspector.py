@@ -214,7 +214,7 @@ def test_the_filter_is_exported_in_its_order(view, tmp_path):
     wanted = [row | {"step": 20} for row in completions(20) if row["reward_parts"]["correct"]]
     assert rows == wanted
     assert len(view.export(tmp_path / "a.csv").read_text().splitlines()) == len(wanted) + 1
-    with pytest.raises(ValueError, match="ends in .csv or .jsonl"):
+    with pytest.raises(ValueError, match=r"ends in \.csv or \.jsonl"):
         view.export(tmp_path / "a.txt")
     c.words.value = "nowhere"
     with pytest.raises(ValueError, match="no completion passes the filter"):
@@ -338,7 +338,7 @@ def test_hostile_rows_are_shown_as_short_text(tmp_path):
          "reward": float("nan"), "reward_parts": {HOSTILE: 1, "correct": float("nan")}, "advantage": float("inf")},
         {"group": HOSTILE, "prompt": "p" * 1_000_000, "completion": "x" * 1_000_000, "reward": 0.5},
         {"group": [1], "prompt": {"a": 1}, "completion": ["x"], "reward": "1", "finish_reason": [1], "mask": 3},
-        {"completion": "\n" * 100_000, "tokens": ["t" * 100_000] * 1000, "logp_sampled": [-1e300] * 1000},
+        {"completion": "\n" * 100_000, "tokens": ["t" * 1000] * 1000, "logp_sampled": [-1e300] * 1000},
     ]  # fmt: skip
     run = Run.create("hostile", {"objective": {"name": HOSTILE, "options": {HOSTILE: HOSTILE}}}, root=tmp_path)
     run.log_rollouts(0, rows)
