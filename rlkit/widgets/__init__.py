@@ -3,20 +3,28 @@
 from rlkit.widgets.cards import VerdictCard
 from rlkit.widgets.curves import RewardCurves
 from rlkit.widgets.explorer import Explorer
+from rlkit.widgets.gauges import Gauges
+from rlkit.widgets.inspector import SampleInspector
 from rlkit.widgets.live_view import LiveView
 from rlkit.widgets.one_log import one_log
+from rlkit.widgets.pass_at_k import PassAtK
 from rlkit.widgets.playground import BanditPlayground
 from rlkit.widgets.rates import rate_panels, rates
 from rlkit.widgets.tables import PapersTable, RunTable
+from rlkit.widgets.what_if import WhatIf
 
 __all__ = [
     "BanditPlayground",
     "Explorer",
+    "Gauges",
     "LiveView",
     "PapersTable",
+    "PassAtK",
     "RewardCurves",
     "RunTable",
+    "SampleInspector",
     "VerdictCard",
+    "WhatIf",
     "one_log",
     "rate_panels",
     "rates",
