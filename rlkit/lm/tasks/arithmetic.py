@@ -93,7 +93,7 @@ def _demonstrate(problem: Problem, rng, style: str = "steps", accuracy: float = 
     facts = problem.facts
     checks.one_of("style", style, STYLES)
     results = _after(facts)
-    if accuracy < 1 and rng.random() >= checks.probability("accuracy", accuracy):
+    if checks.probability("accuracy", accuracy) < 1 and rng.random() >= accuracy:
         step, shift = int(rng.integers(len(results))), int(rng.integers(1, facts["modulus"]))
         spoilt = _after(facts, step, shift)
         if spoilt[-1] == results[-1]:  # a later product swallowed the mistake: then it is the last step that is off

@@ -105,7 +105,8 @@ def _parts(problem: Problem, completion: str) -> dict:
 def _demonstrate(problem: Problem, rng, correct: float = 1.0) -> str:
     numbers = tuple(problem.facts["numbers"])
     hits = _values(numbers) == problem.facts["target"]
-    form = _pick(rng, hits if correct >= 1 or rng.random() < correct else ~hits, len(numbers))
+    right = checks.probability("correct", correct) == 1 or rng.random() < correct
+    form = _pick(rng, hits if right else ~hits, len(numbers))
     if form is None:
         raise ValueError(f"{problem.id}: no such expression in + - * without parentheses")
     blocks = _forms(len(numbers)).blocks[form]

@@ -56,11 +56,11 @@ def knights(people: int = 3) -> Task:
 
 
 def problem(says) -> Problem:
-    """The problem in which person i says says[i] = [form, first, second, role, role]; `is` uses the firsts alone.
+    """The problem in which person i says says[i] = [form of FORMS, first, second, role, role].
 
     Raises ValueError unless exactly one world fits.
     """
-    names = PEOPLE[: len(says)]
+    names = PEOPLE[: checks.one_of("people", len(says), (2, 3, 4, 5))]
     fits = _solutions(says)
     if len(fits) != 1:
         raise ValueError(f"says={says}: must leave one world, not {len(fits)}")
@@ -70,18 +70,20 @@ def problem(says) -> Problem:
 
 
 def _statement(rng: np.random.Generator, names: str, speaker: str) -> list:
-    """A form, two people (one alone is never the speaker: `A says A is knave` fits no world), two roles.
+    """[form, first, second, role, role], in one way of several that mean the same.
 
-    `and`, `or` and `same` mean the same either way round: there the people come in order.
+    `is` is never about the speaker: `A says A is knave` fits no world. `and`, `or` and `same` mean the same either way
+    round: there the people come in order. What a form does not use is filled in always alike.
     """
     form = list(FORMS)[rng.integers(len(FORMS))]
     first, second = (names[i] for i in rng.choice(len(names), 2, replace=False).tolist())
+    r, s = (ROLES[k] for k in rng.integers(2, size=2).tolist())
     if form == "is":
-        first = second if first == speaker else first
-        second = first
-    elif form != "if":
+        other = second if first == speaker else first
+        return [form, other, other, r, r]
+    if form != "if":
         first, second = sorted((first, second))
-    return [form, first, second, *(ROLES[k] for k in rng.integers(2, size=2).tolist())]
+    return [form, first, second, *(("knight", "knight") if "same" in form else (r, s))]
 
 
 @functools.cache
