@@ -27,6 +27,7 @@ def psr(
 
     loss = -(1 / tokens) sum_i sum_t min(rho_t A_i, clip(rho_t) A_i). over="kept", as the paper's code does: the wrong
     completions leave the batch, so tokens (or N) counts the correct ones only; over="all": it counts all of them.
+    For one prompt and a constant normaliser the first makes the average step pass@G / pass@1 times as long.
     Source: Zhu et al. 2025 (arXiv 2506.01347), section 2, with the clip and the mean of the authors' code.
     """
     return _signed("psr", dict(locals()), lambda rewards: rewards.clone(), lambda rewards: rewards > 0)

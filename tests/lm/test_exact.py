@@ -1,5 +1,6 @@
 """The enumerable policy: its lists, its sums against brute force over ordered groups, and against sampling."""
 
+import doctest
 import itertools
 
 import numpy as np
@@ -273,3 +274,8 @@ def test_bad_arguments_are_one_line():
     many = exact.TreePolicy(4, 4)
     distinct = torch.arange(len(many.ids)).double()
     one_line(lambda: exact.expected_gradient(many, distinct, objective, 4), "group_size=4: 121 kinds of completions")
+
+
+def test_the_examples_in_the_docstring_run():
+    found = doctest.testmod(exact)
+    assert found.attempted > 5 and found.failed == 0

@@ -1,5 +1,6 @@
 """Each objective by hand: advantages, clip cases, token weights, normalisers, and what is refused."""
 
+import doctest
 import json
 import math
 
@@ -424,3 +425,8 @@ def test_credit_is_minus_the_gradient_in_any_precision():
     alive = torch.where(advantage > 0, ratio <= 1.2, ratio >= 0.8) & mask
     expected = ratio * advantage * alive / mask.sum(1, keepdim=True)
     torch.testing.assert_close(found.double(), expected, rtol=0, atol=1e-5)
+
+
+def test_the_examples_in_the_docstring_run():
+    found = doctest.testmod(objectives)
+    assert found.attempted > 5 and found.failed == 0
