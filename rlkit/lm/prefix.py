@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from copy import copy
 
 import torch
+from transformers.modeling_layers import GradientCheckpointingLayer
 
 from rlkit import checks
 
@@ -24,6 +25,40 @@ def dropout_off(model):
     finally:
         for module, training in modes:
             module.training = training
+
+
+def checkpointed(model) -> list:
+    """The layers whose gradient checkpointing is on."""
+    layers = (module for module in model.modules() if isinstance(module, GradientCheckpointingLayer))
+    return [layer for layer in layers if layer.gradient_checkpointing]
+
+
+@contextmanager
+def recomputing(layers: list):
+    """Layers that checkpoint inside the block though the model is in eval mode; dropout is off when they recompute too.
+
+    transformers checkpoints a layer only in train mode, and recomputes it in the mode that it finds during backward,
+    when the block is over: both would put dropout back on.
+    """
+    own = [layer._gradient_checkpointing_func for layer in layers]
+
+    def without_dropout(layer, checkpoint):
+        def run(function, *arguments):
+            def quiet(*arguments):
+                with dropout_off(layer):
+                    return function(*arguments)
+
+            return checkpoint(quiet, *arguments)
+
+        return run
+
+    for layer, function in zip(layers, own, strict=True):
+        layer.training, layer._gradient_checkpointing_func = True, without_dropout(layer, function)
+    try:
+        yield
+    finally:
+        for layer, function in zip(layers, own, strict=True):
+            layer._gradient_checkpointing_func = function
 
 
 def encode(tokenizer, prompts: list, device=None) -> tuple:
@@ -58,9 +93,9 @@ def device(model):
 
 
 def forward(model):
-    """call(ids [B, T], mask [B, past + T] or None, positions [B, T], cache or None, keep) -> (logits [B, keep, V], cache).
+    """call(ids [B, T], mask [B, past + T] or None, positions [B, T], cache, keep) -> (logits [B, keep, V], cache).
 
-    The model's forward with the arguments that it knows; without a cache it makes one, with keep only the last `keep`
+    The model's forward with the arguments that it knows; with cache=None it makes one, with keep only the last `keep`
     positions go through the head. cache=False runs without any.
     """
     if getattr(getattr(model, "active_peft_config", None), "is_prompt_learning", False):
@@ -87,12 +122,11 @@ def start(call, ids, mask) -> tuple:
     """
     full = bool(mask.all())
     logits, cache = call(ids, None if full else mask.long(), (mask.long().cumsum(1) - 1).clamp(min=0), None, 1)
-    for layer in getattr(cache, "layers", None) or [cache]:
-        if not hasattr(layer, "batch_select_indices") or hasattr(layer, "recurrent_states"):
+    layers = getattr(cache, "layers", None) or [cache]
+    for layer in layers:
+        if layer is cache or hasattr(layer, "recurrent_states") or not hasattr(layer, "reorder_cache"):
             name = type(layer).__name__
-            raise ValueError(
-                f"model: its cache ({name}) cannot be repeated: must be attention with keys and values only"
-            )
+            raise ValueError(f"model: its cache ({name}) cannot be repeated row by row: must hold keys and values only")
     return logits[:, -1], cache
 
 
@@ -100,5 +134,5 @@ def select(cache, index):
     """The rows `index` [B] of a cache, in that order and repeated as often as they stand there; the cache stays."""
     chosen = copy(cache)
     chosen.layers = [copy(layer) for layer in cache.layers]
-    chosen.batch_select_indices(index)
+    chosen.reorder_cache(index)  # an index_select, whose gradient is cheaper than that of indexing
     return chosen

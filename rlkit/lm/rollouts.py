@@ -7,6 +7,7 @@ model's generation config but its end tokens.
 from typing import NamedTuple
 
 import torch
+from torch.nn.functional import pad
 
 from rlkit import checks
 from rlkit.lm import prefix
@@ -76,18 +77,15 @@ def sample(
     uniform = torch.rand(max_new_tokens, rows, generator=generator, dtype=torch.float64).to(device)
     prompt_ids, prompt_mask = prefix.encode(tokenizer, prompts, device)
     ends = end_tokens(model, tokenizer).to(device)
+    room, longest = getattr(model.config.get_text_config(), "max_position_embeddings", None), prompt_ids.shape[1]
+    if room is not None and longest + max_new_tokens > room:
+        allowed = f"at most {room - longest}: the model reads {room} tokens, the longest prompt has {longest}"
+        checks.fail("max_new_tokens", max_new_tokens, allowed)
+    fill = prefix.padding(tokenizer)
     with prefix.dropout_off(model), torch.no_grad():
-        drawn = _draw(
-            model,
-            prompt_ids,
-            prompt_mask,
-            uniform,
-            ends,
-            padding=prefix.padding(tokenizer),
-            temperature=temperature,
-            top_p=top_p,
+        ids, logp, length, stopped = _draw(
+            model, prompt_ids, prompt_mask, uniform, ends, fill=fill, temperature=temperature, top_p=top_p
         )
-    ids, logp, length, stopped = drawn
     longest = int(length.max())
     mask = torch.arange(longest, device=device) < length[:, None]
     kept = [row[:n] for row, n in zip(ids.tolist(), (length - stopped.long()).tolist(), strict=True)]
@@ -107,26 +105,26 @@ def sample(
     )
 
 
-def _draw(model, prompt_ids, prompt_mask, uniform, ends, *, padding, temperature, top_p):
+def _draw(model, prompt_ids, prompt_mask, uniform, ends, *, fill, temperature, top_p):
     """(ids [B, T], logp [B, T], length [B], stopped [B]) with T = max_new_tokens, from uniform [T, B]."""
     (steps, rows), device = uniform.shape, uniform.device
     group_size = rows // len(prompt_ids)
-    ids = torch.full((rows, steps), padding, device=device)
+    ids = torch.full((rows, steps), fill, device=device)
     logp = torch.zeros(rows, steps, device=device)
     length, stopped = torch.full((rows,), steps, device=device), torch.zeros(rows, dtype=torch.bool, device=device)
     call = prefix.forward(model)
     logits, cache = prefix.start(call, prompt_ids, prompt_mask)
-    cache.batch_repeat_interleave(group_size)
-    logits = logits.repeat_interleave(group_size, 0)
-    positions = prompt_mask.sum(1).repeat_interleave(group_size)[:, None]  # of the next token, [B, 1]
+    prompt = torch.arange(rows, device=device) // group_size
+    logits, cache = logits[prompt], prefix.select(cache, prompt)
+    positions = prompt_mask.sum(1)[prompt, None]  # of the next token, [B, 1]
     seen = None  # [B, past + 1]: needed only to hide padding
     if not prompt_mask.all():
-        seen = torch.nn.functional.pad(prompt_mask.long(), (0, steps), value=1).repeat_interleave(group_size, 0)
+        seen = pad(prompt_mask.long(), (0, steps), value=1)[prompt]
     live = torch.arange(rows, device=device)  # the rows that are still in the batch
     for step in range(steps):
         token, token_logp = pick(logits, uniform[step, live], temperature, top_p)
         running = ~stopped[live]
-        ids[live, step] = torch.where(running, token, padding)
+        ids[live, step] = torch.where(running, token, fill)
         logp[live, step] = torch.where(running, token_logp, 0.0)
         ended = running & torch.isin(token, ends)
         length[live[ended]], stopped[live[ended]] = step + 1, True
@@ -138,7 +136,7 @@ def _draw(model, prompt_ids, prompt_mask, uniform, ends, *, padding, temperature
             stay = running.nonzero()[:, 0]
             live, token, positions = live[stay], token[stay], positions[stay]
             seen = None if seen is None else seen[stay]
-            cache.batch_select_indices(stay)
+            cache.reorder_cache(stay)
         mask = None if seen is None else seen[:, : prompt_ids.shape[1] + step + 1]
         logits, cache = call(token[:, None], mask, positions + step, cache, 1)
         logits = logits[:, -1]
@@ -151,17 +149,18 @@ def pick(logits, uniform, temperature: float, top_p: float) -> tuple:
     The token is the first whose cumulative probability exceeds the uniform number, so one number a row is all the
     randomness there is. A token of probability 0 is never taken.
     """
-    logp = (logits.float() / (temperature or 1.0)).log_softmax(-1)
+    logp = logits.float().div(temperature or 1.0).log_softmax(-1)
+    if logp[:, 0].isnan().any():  # one such logit makes its whole row NaN
+        raise FloatingPointError("model: its logits hold NaN or infinity: it has diverged, or its precision is too low")
     if temperature == 0:
         token = logp.argmax(-1, keepdim=True)
     else:
-        if top_p < 1:
-            logp = nucleus(logp, top_p)
+        logp = logp if top_p == 1 else nucleus(logp, top_p)
         cumulative = logp.exp().cumsum(-1, dtype=torch.float64)
-        last = cumulative[:, -1:]
-        token = torch.searchsorted(
-            cumulative, torch.minimum(uniform[:, None] * last, last.nextafter(last * 0)), right=True
-        )
+        total = cumulative[:, -1:]
+        # Rounding must not lift uniform * total to total itself: no token lies beyond it.
+        target = torch.minimum(uniform[:, None] * total, total.nextafter(torch.zeros_like(total)))
+        token = torch.searchsorted(cumulative, target, right=True)
     return token[:, 0], logp.gather(-1, token)[:, 0]
 
 
@@ -187,10 +186,14 @@ def end_tokens(model, tokenizer) -> torch.Tensor:
 def judge(rollouts: Rollouts, task, problems: list) -> Rollouts:
     """The rollouts with reward_parts: task.verify(problem, completion) of every row, name -> [P, G] float32.
 
-    problems: the P problems whose prompts were sampled, in that order. Raises ValueError where they are not.
+    problems: the P problems, in the order of the prompts. Raises ValueError where a prompt does not hold its problem's
+    (a chat template may stand around it).
     """
-    if [problem.prompt for problem in problems] != rollouts.prompts:
-        checks.fail("problems", [problem.prompt for problem in problems], "those whose prompts were sampled, in order")
+    if len(problems) != len(rollouts.prompts):
+        checks.fail("len(problems)", len(problems), f"{len(rollouts.prompts)}, one for each prompt")
+    for i, (problem, prompt) in enumerate(zip(problems, rollouts.prompts, strict=True)):
+        if problem.prompt.strip() not in prompt:
+            checks.fail(f"problems[{i}].prompt", problem.prompt, f"part of the sampled prompt {prompt!r:.80}")
     size = rollouts.group_size
     parts = [task.verify(problems[row // size], text) for row, text in enumerate(rollouts.text)]
     shape = len(problems), size

@@ -1,6 +1,7 @@
 """The log-probability of every sampled token under a model, with its gradient; each prompt runs once for its rows."""
 
 import torch
+from torch.nn.functional import pad
 
 from rlkit import checks
 from rlkit.lm import prefix
@@ -30,36 +31,54 @@ def score_tokens(model, rollouts, rows=None, *, temperature: float | None = None
     mask = rollouts.mask
     rows = _indices(rows, len(mask)).to(mask.device)
     lengths, order = mask[rows].sum(1).sort(descending=True, stable=True)
-    prompts, prompt = (rows // rollouts.group_size).unique(return_inverse=True)  # rows' prompts, each once
-    prompt_mask = rollouts.prompt_mask[prompts]
-    used = prompt_mask.any(0)
-    prompt_ids, prompt_mask = rollouts.prompt_ids[prompts][:, used], prompt_mask[:, used]
+    prompts, prompt = (rows // rollouts.group_size).unique(return_inverse=True)  # each prompt of the rows once
+    used = rollouts.prompt_mask[prompts].any(0)
+    prompt_ids, prompt_mask = (x[prompts][:, used] for x in (rollouts.prompt_ids, rollouts.prompt_mask))
+    layers = prefix.checkpointed(model) if torch.is_grad_enabled() else []
     values = []
-    with prefix.dropout_off(model):
-        call = prefix.forward(model)
-        first, cache = prefix.start(call, prompt_ids, prompt_mask)
+    with prefix.dropout_off(model), prefix.recomputing(layers):
+        logits = (_plain if layers else _shared)(model, prompt_ids, prompt_mask)
         for begin, end in _passes(lengths.tolist()):
-            part, longest = order[begin:end], int(lengths[begin])
-            ids, index = rollouts.ids[rows[part], :longest], prompt[part]
-            logits = first[index][:, None]
-            if longest > 1:
-                seen = torch.nn.functional.pad(prompt_mask[index].long(), (0, longest - 1), value=1)
-                positions = prompt_mask.sum(1)[index][:, None] + torch.arange(longest - 1, device=ids.device)
-                rest, _ = call(
-                    ids[:, :-1],
-                    None if prompt_mask.all() else seen,
-                    positions,
-                    prefix.select(cache, index),
-                    longest - 1,
-                )
-                logits = torch.cat([logits, rest], 1)  # [b, t, V]
-            values.append(_log_probabilities(logits, ids, temperature, entropy))
+            part = order[begin:end]
+            ids = rollouts.ids[rows[part], : int(lengths[begin])]
+            values.append(_log_probabilities(logits(prompt[part], ids), ids, temperature, entropy))
     back = order.argsort()
     result = []
     for value in zip(*values, strict=True):
-        padded = [torch.nn.functional.pad(v, (0, mask.shape[1] - v.shape[1])) for v in value]
-        result.append(torch.cat(padded)[back].masked_fill(~mask[rows], 0.0))
+        value = torch.cat([pad(part, (0, mask.shape[1] - part.shape[1])) for part in value])
+        result.append(value[back].masked_fill(~mask[rows], 0.0))
     return tuple(result) if entropy else result[0]
+
+
+def _shared(model, prompt_ids, prompt_mask):
+    """logits(prompt [b], ids [b, t]) -> [b, t, V] of completions of prompts that run here, once."""
+    call = prefix.forward(model)
+    first, cache = prefix.start(call, prompt_ids, prompt_mask)
+    full, lengths = bool(prompt_mask.all()), prompt_mask.sum(1)
+
+    def logits(prompt, ids):
+        start, steps = first[prompt][:, None], ids.shape[1] - 1  # the last token predicts nothing
+        if steps == 0:
+            return start
+        seen = None if full else pad(prompt_mask[prompt].long(), (0, steps), value=1)
+        positions = lengths[prompt, None] + torch.arange(steps, device=ids.device)
+        rest, _ = call(ids[:, :-1], seen, positions, prefix.select(cache, prompt), steps)
+        return torch.cat([start, rest], 1)
+
+    return logits
+
+
+def _plain(model, prompt_ids, prompt_mask):
+    """As `_shared`, by a forward of prompt and completion for every row, without a cache."""
+    call = prefix.forward(model)
+
+    def logits(prompt, ids):
+        steps = ids.shape[1] - 1
+        seen = pad(prompt_mask[prompt].long(), (0, steps), value=1)
+        positions = (seen.cumsum(1) - 1).clamp(min=0)
+        return call(torch.cat([prompt_ids[prompt], ids[:, :-1]], 1), seen, positions, False, steps + 1)[0]
+
+    return logits
 
 
 def _indices(rows, count: int) -> torch.Tensor:
@@ -82,9 +101,9 @@ def _passes(lengths: list, begin: int = 0) -> list:
 
 def _log_probabilities(logits, ids, temperature: float, entropy: bool) -> list:
     """[logp [b, t]] or [logp, entropy [b, t]] of logits [b, t, V]."""
-    logits = logits.float() / temperature
+    logits = logits.float()
+    if temperature != 1:
+        logits = logits / temperature
     total = logits.logsumexp(-1)
     logp = logits.gather(-1, ids[..., None])[..., 0] - total
-    if not entropy:
-        return [logp]
-    return [logp, total - ((logits - total[..., None]).exp() * logits).sum(-1)]
+    return [logp, total - (logits.softmax(-1) * logits).sum(-1)] if entropy else [logp]
