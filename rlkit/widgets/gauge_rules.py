@@ -9,8 +9,8 @@ import numpy as np
 
 from rlkit.widgets import svg
 
-# Advantages that do not sum to zero in a group: for these objectives the loss says nothing by being near 0.
-UNCENTRED = ("reinforce", "psr", "nsr", "w_reinforce", "nft")
+# Objectives whose advantages do not sum to 0, so that their loss is not near 0 either.
+UNCENTRED = ("reinforce", "psr", "nsr", "w_reinforce")
 OUT, FINE, OPEN, NONE = "▲ out of range", "● in range", "◇ no range", "○ not logged"
 
 
@@ -166,16 +166,20 @@ def spread(reading: Reading) -> str:
     return f"{svg.number(values.min(), 3)} to {svg.number(values.max(), 3)} over {len(values)} seeds"
 
 
-def loss_words(series: dict, objective) -> str:
-    """What the loss is now and why it is no gauge. objective: the name in run.config["objective"], or None."""
-    now = f"loss {svg.number(series['loss'][1][-1].mean(), 3)}. " if "loss" in series else "loss: not logged. "
-    if objective in UNCENTRED:
+def loss_words(series: dict, described) -> str:
+    """What the loss is now and why it is no gauge. described: run.config["objective"], or None."""
+    name, options = (described.get("name"), described.get("options")) if isinstance(described, dict) else (None, None)
+    now = f"{svg.number(series['loss'][1][-1].mean(), 3)} now. " if "loss" in series else "not logged. "
+    centred = name == "reinforce" and isinstance(options, dict) and options.get("baseline") == "batch"
+    if name in UNCENTRED and not centred:
         return now + (
-            f"The advantages of {objective} do not sum to 0 in a group, so its loss need not be near 0; it moves with "
-            "the rewards and measures no progress. Watch the reward."
+            f"The advantages of {name} do not sum to 0, so its loss need not be near 0; it moves with the rewards and "
+            "measures no progress. Watch the reward."
         )
+    why = "advantages sum to 0, and on-policy each ratio is 1, so the terms cancel"
+    why = "each term is the logarithm of a ratio, which is 1 on-policy" if name == "nft" else why
+    exact = "" if name == "nft" else " (exactly if each completion weighs the same, nearly if each token does)"
     return now + (
-        "A loss near 0 is expected and says nothing: group-normalised advantages sum to 0, and on-policy each ratio is "
-        "1, so the terms cancel in the value (exactly if each completion weighs the same, nearly if each token does). "
-        "They do not cancel in the gradient, Σ A ∇log π, which is what learns. Watch the reward and the gradient norm."
+        f"A loss near 0 is expected and says nothing: {why}{exact}. The gradient, Σ A ∇log π, does not vanish with it, "
+        "and that is what learns. Watch the reward and the gradient norm."
     )

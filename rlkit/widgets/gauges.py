@@ -10,6 +10,8 @@ from rlkit.widgets.follow import LIVE, Follower
 from rlkit.widgets.gauge_rules import GAUGES, NONE, OUT, Gauge, Reading, loss_words, newest, read, spread
 
 WIDTH, HEIGHT = 236, 74  # of a sparkline, in px
+_CARD = "box-sizing:border-box;padding:6px 8px;margin:0 8px 8px 0;border-radius:4px"
+_SMALL, _EDGE = "font-size:12px;line-height:1.35", "1px solid rgba(128,128,128,0.5)"
 
 
 def sparkline(gauge: Gauge, series: dict, spoken: str) -> str:
@@ -61,15 +63,13 @@ def card(gauge: Gauge, reading: Reading, series: dict) -> str:
     """One gauge as HTML: name, newest value, its spread over seeds, sparkline, state and meaning."""
     spoken = f"{gauge.name}: {newest(reading)}. {reading.state}: {reading.words}."
     picture = sparkline(gauge, series, spoken) if reading.state != NONE else ""
-    edge = f"2px solid {COLOURS[1]}" if reading.state == OUT else "1px solid rgba(128,128,128,0.5)"
-    box = f"box-sizing:border-box;width:254px;padding:6px 8px;margin:0 8px 8px 0;border:{edge};border-radius:4px"
-    small = "font-size:12px;line-height:1.35"
-    over = f'<div style="{small};opacity:0.85">{escape(spread(reading))}</div>' if spread(reading) else ""
+    edge = f"2px solid {COLOURS[1]}" if reading.state == OUT else _EDGE
+    over = f'<div style="{_SMALL};opacity:0.85">{escape(spread(reading))}</div>' if spread(reading) else ""
     return (
-        f'<div style="{box}"><div style="{small};opacity:0.85"><b>{gauge.name}</b>, '
+        f'<div style="{_CARD};width:254px;border:{edge}"><div style="{_SMALL};opacity:0.85"><b>{gauge.name}</b>, '
         f"{escape(gauge.what)}</div>"
         f'<div style="font-size:20px;line-height:1.4">{escape(newest(reading))}</div>{over}{picture}'
-        f'<div style="{small}"><b>{reading.state}</b>: {escape(reading.words)}</div></div>'
+        f'<div style="{_SMALL}"><b>{reading.state}</b>: {escape(reading.words)}</div></div>'
     )
 
 
@@ -134,10 +134,12 @@ class Gauges:
         series = self._series()
         made = [(gauge, read(gauge, series)) for gauge in GAUGES]
         cards = "".join(card(gauge, reading, series) for gauge, reading in made)
-        described = self.run.config.get("objective")
-        objective = described.get("name") if isinstance(described, dict) else None
+        words = escape(loss_words(series, self.run.config.get("objective")))
+        # The loss takes what is left of the last row, and is no gauge: it has no scale.
+        cards += (
+            f'<div style="{_CARD};{_SMALL};border:{_EDGE};flex:1 1 254px;max-width:778px"><b>loss</b>: {words}</div>'
+        )
         rack = f'<div style="display:flex;flex-wrap:wrap;align-items:stretch">{cards}</div>'
-        rack += show.note(loss_words(series, objective))
         rows = [(gauge.name, newest(r), spread(r) or "–", r.state, r.words, gauge.what) for gauge, r in made]
         columns = ("gauge", "newest", "over seeds", "state", "meaning", "what it is")
         return rack, table(columns, rows, f"Gauges, {self._words()}")

@@ -63,7 +63,8 @@ METRICS = {
         "credit, after the updates",
         ("logp_sampled", "logp_new", "reward"),
         True,
-        "the same at logp_new: what one more update on these samples would do. · is 0: clipped, or without advantage.",
+        "minus the gradient of the loss by the token's log-probability, times the normaliser, at logp_new: what one "
+        "more update on these samples would do. · is 0: clipped, or without advantage.",
     ),
 }
 

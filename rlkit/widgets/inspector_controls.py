@@ -8,8 +8,6 @@ import ipywidgets as widgets
 from rlkit.widgets import rollout_rows, show
 
 SIZES = (4, 8, 16, 32, 64)
-ANSWERS = {"all": "all", "correct": "correct", "wrong": "wrong", "format right, answer wrong": "format only"}
-GROUPS = {"all": "all", "dead: rewards all equal": "dead", "with signal": "with signal"}
 
 
 def _menu(name: str, options, width: int) -> widgets.Dropdown:
@@ -33,8 +31,8 @@ class Controls:
         self.step = _menu("step", [], 150)
         self.follow = show.labelled(widgets.Checkbox, "go to each new step", indent=False, value=follow)
         self.refresh = show.button("Refresh", refresh, "Read again what the run has logged", "rlkit-refresh")
-        self.answer = _menu("answer", list(ANSWERS.items()), 240)
-        self.group = _menu("group", list(GROUPS.items()), 220)
+        self.answer = _menu("answer", [(name, name) for name in rollout_rows.ANSWERS], 180)
+        self.group = _menu("group", [(name, name) for name in rollout_rows.GROUPS], 170)
         self.finish = _menu("finish", [(name, name) for name in rollout_rows.FINISHES], 150)
         self.low, self.high = _field("reward from", "lowest", 150), _field("reward to", "highest", 140)
         self.words = _field("find", "text in prompt or completion", 270)

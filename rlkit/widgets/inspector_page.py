@@ -11,7 +11,7 @@ import numpy as np
 
 from rlkit.html import escape
 from rlkit.widgets import heat, show, svg
-from rlkit.widgets.rollout_rows import Change, Index, compare, mean, number, parts, text, tokens
+from rlkit.widgets.rollout_rows import Change, Index, compare, mean, number, parts, sequence_logp, text, tokens
 
 CHARACTERS, LINES = 400, 12  # of a completion on the page
 WHOLE = 4_000  # characters of a completion that is looked at closely
@@ -127,12 +127,15 @@ def comparison(steps, before: list, after: list) -> str:
     count = {what: sum(change.what == what for change in changes) for what in ("kept", "gone", "new")}
     kept = [change for change in changes if change.what == "kept"]
     shift = mean([change.logp[1] - change.logp[0] for change in kept])
+    levels = [mean([sequence_logp(row) for row in rows]) for rows in (before, after)]
     words = [
         f"{count['kept']} kept, {count['gone']} gone, {count['new']} new (different texts)",
         f"mean reward {' → '.join(svg.number(r, 3) for r in rewards)} ({heat.signed(rewards[1] - rewards[0])})",
     ]
+    if np.isfinite(levels).all():
+        words.append(f"mean log-probability {' → '.join(heat.digits(v, 3) for v in levels)}")
     if np.isfinite(shift):
-        words.append(f"log-probability of the kept ones {heat.signed(shift)} nat on average")
+        words.append(f"that of the kept ones {heat.signed(shift)} nat on average")
     gone, new = ([c for c in changes if c.what == what] for what in ("gone", "new"))
     lines = [("=", c, c) for c in kept] + [("−  +", a, b) for a, b in itertools.zip_longest(gone, new)]
     lines = [("−" if b is None else "+" if a is None else mark, a, b) for mark, a, b in lines]

@@ -100,24 +100,30 @@ def test_the_reward_has_a_trend_and_no_range():
 
 def test_the_line_on_the_loss_depends_on_the_objective():
     series = {"loss": (np.arange(1), np.array([[-2e-9]]))}
-    for name in ("grpo", "dr_grpo", None):
-        words = gauge_rules.loss_words(series, name)
-        assert "2e-09" in words and "near 0 is expected" in words and "gradient" in words and "sum to 0" in words
-    for name in ("nsr", "psr", "w_reinforce"):
-        assert f"advantages of {name} do not sum to 0" in gauge_rules.loss_words(series, name)
-    assert "not logged" in gauge_rules.loss_words({}, "grpo")
+    for described in ({"name": "grpo"}, {"name": "reinforce", "options": {"baseline": "batch"}}, None, "grpo"):
+        words = gauge_rules.loss_words(series, described)
+        assert "2e-09 now" in words and "near 0 is expected" in words and "gradient" in words and "sum to 0" in words
+    for name in ("nsr", "psr", "w_reinforce", "reinforce"):
+        words = gauge_rules.loss_words(series, {"name": name, "options": {}})
+        assert f"advantages of {name} do not sum to 0" in words
+    assert "logarithm of a ratio" in gauge_rules.loss_words(series, {"name": "nft"})
+    assert "not logged" in gauge_rules.loss_words({}, {"name": "grpo"})
 
 
-def test_which_objectives_are_centred_is_what_their_advantages_say():
-    pytest.importorskip("torch")
+def test_what_the_line_says_of_the_loss_is_true_of_every_objective():
+    torch = pytest.importorskip("torch")
     from rlkit.rlvr import objectives
 
-    rewards = [[1.0, 0.0, 0.0, 0.0], [1.0, 1.0, 1.0, 0.0]]
+    logp, mask = torch.full((8, 3), -1.0), torch.ones(2, 4, 3, dtype=torch.bool)
     for name in objectives.names():
-        weights = objectives.make(name).advantages(rewards)
-        centred = bool((weights.advantage * weights.kept).sum(1).abs().max() < 1e-9)
-        # NFT has the group's baseline, but its loss is a likelihood: not near 0 either.
-        assert (name in gauge_rules.UNCENTRED) == (not centred or name == "nft"), name
+        objective = objectives.make(name)
+        weights = objective.advantages([[1.0, 0.0, 0.0, 0.0], [1.0, 1.0, 1.0, 0.0]])
+        flat = objectives.rows(weights)
+        columns = logp, logp, None, mask.reshape(8, 3), flat, objective.normaliser(mask, weights, 3)
+        loss = float(objective.loss(*columns)[0])
+        expected = "near 0 is expected" in gauge_rules.loss_words({}, objectives.describe(objective))
+        assert expected == (abs(loss) < 1e-6), (name, loss)
+        assert objectives.credit(objective, *columns).abs().max() > 0.1, name
 
 
 def test_the_rack_shows_all_gauges_and_the_scale_is_honest(tmp_path):

@@ -191,7 +191,8 @@ def test_a_prompt_is_compared_at_two_steps(view):
     assert c.changes.value.count("= kept") == counts[0] and "step 0" in c.changes.value and "step 20" in c.changes.value
     means = [sum(r["reward"] for r in side) / 8 for side in (before, after)]
     assert f"mean reward {means[0]:g} → {means[1]:g}" in c.changes.value
-    assert "log-probability of the kept ones" in c.changes.value
+    logps = [rollout_rows.mean([sum(r["logp_sampled"]) for r in side]) for side in (before, after)]
+    assert f"mean log-probability −{-logps[0]:.3g} → −{-logps[1]:.3g}; that of the kept ones" in c.changes.value
     c.step.value = 0  # the other step is this one now
     assert c.other.value is None and c.changes.value == "" and not shown(c.prompt)
 
