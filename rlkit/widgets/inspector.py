@@ -10,7 +10,7 @@ from rlkit.html import escape
 from rlkit.runs import Run
 from rlkit.widgets import heat, inspector_page, rollout_files, rollout_rows, show, svg
 from rlkit.widgets.follow import LIVE, Follower
-from rlkit.widgets.inspector_controls import Controls
+from rlkit.widgets.inspector_controls import NOTHING, Controls
 from rlkit.widgets.samples import Samples
 
 PROMPTS = 300  # in the menu of prompts that two steps share
@@ -24,7 +24,7 @@ class Look(NamedTuple):
     found: rollout_rows.Index
     chosen: np.ndarray  # positions that pass the filter, in order
     here: list  # those on the page
-    metric: str | None
+    metric: str  # or NOTHING
     wrong: str  # what is wrong with what was typed
 
 
@@ -61,7 +61,7 @@ class SampleInspector:
             if control in (c.step, *c.filters, c.order, c.size):
                 c.put(c.page, 1)
             if control is c.step:
-                c.put(c.closer, None)
+                c.put(c.closer, NOTHING)
             self._follower.draw()
 
     def _redraw(self) -> None:
@@ -71,13 +71,13 @@ class SampleInspector:
         first = c.step.value is None
         c.offer(c.step, [(f"{step:,}", step) for step in steps])
         if steps and (first or c.follow.value) and c.step.value != steps[-1]:
-            for control, value in ((c.step, steps[-1]), (c.page, 1), (c.closer, None)):
+            for control, value in ((c.step, steps[-1]), (c.page, 1), (c.closer, NOTHING)):
                 c.put(control, value)
         show.visible(c.follow, state in LIVE)
         show.visible(c.refresh, state in ("unfinished", *LIVE) and self.run.handle is None)
         self._offer_what_is_there(c.step.value)
         look = self._look()
-        c.offer(c.closer, [("nothing", None), *((self._line(look.found, i), i) for i in look.here)])
+        c.offer(c.closer, [("nothing", NOTHING), *((self._line(look.found, i), i) for i in look.here)])
         c.offer(c.prompt, self._shared(look))
         c.status.value = f"<span>{escape(self._words(look))}</span>"
         c.legend.value, c.table.value = self._legend(look), self._page(look)
@@ -87,17 +87,17 @@ class SampleInspector:
         """Offer only what the step's columns allow."""
         c, found = self.controls, self._samples.index(step)
         metrics = [(heat.METRICS[metric].label, metric) for metric in self._samples.metrics(step)]
-        c.offer(c.colour, [("nothing", None), *metrics])
+        c.offer(c.colour, [("nothing", NOTHING), *metrics])
         orders = [o for o, by in rollout_rows.ORDERS.items() if not by or by[0] in found.columns | {"length"}]
         c.offer(c.order, [(order, order) for order in orders])
-        c.offer(c.other, [("none", None)] + [(f"{s:,}", s) for s in self._samples.steps if s != step])
+        c.offer(c.other, [("none", NOTHING)] + [(f"{s:,}", s) for s in self._samples.steps if s != step])
         c.only_if(c.answer, "correct" in found.parts)
         c.only_if(c.finish, "finish_reason" in found.columns)
         for control in (c.group, c.low, c.high):
             c.only_if(control, "reward" in found.columns)
-        show.visible(c.digits, c.colour.value is not None)
+        show.visible(c.digits, c.colour.value != NOTHING)
         show.visible(c.other, len(self._samples.steps) > 1)
-        show.visible(c.prompt, c.other.value is not None)
+        show.visible(c.prompt, c.other.value != NOTHING)
 
     def _look(self) -> Look:
         """What the controls ask for; sets how many pages there are."""
@@ -121,10 +121,10 @@ class SampleInspector:
     def _shared(self, look: Look) -> list:
         """What the menu of prompts offers: those that pass the filter and were drawn at the other step too."""
         other = self.controls.other.value
-        shared = {} if other is None else self._samples.shared(look.step, other, look.chosen, PROMPTS)
+        shared = {} if other == NOTHING else self._samples.shared(look.step, other, look.chosen, PROMPTS)
         rows = look.found.rows
         lines = [(inspector_page.plain(rollout_rows.text(rows[i], "prompt"), 70), p) for p, i in shared.items()]
-        return lines or [("none", None)]
+        return lines or [("none", NOTHING)]
 
     def _words(self, look: Look) -> str:
         if not self._samples.steps:
@@ -133,7 +133,7 @@ class SampleInspector:
 
     def _legend(self, look: Look) -> str:
         step, metric = look.step, look.metric
-        if metric is None:
+        if metric == NOTHING:
             return ""
         credit = show.note(self._samples.credit(step, metric)[1]) if metric.startswith("credit") else ""
         return heat.legend(metric, self._samples.limit(step, metric)) + credit
@@ -141,7 +141,7 @@ class SampleInspector:
     def _body(self, look: Look, i: int) -> str:
         """Completion i as a heat map, or as text."""
         row, metric = look.found.rows[i], look.metric
-        if metric is None or not rollout_rows.tokens(row):
+        if metric == NOTHING or not rollout_rows.tokens(row):
             return inspector_page.passage(rollout_rows.text(row, "completion"))
         values, top = self._samples.values(look.step, i, metric), self._samples.limit(look.step, metric)
         return heat.heat_map(row, values, metric, top, self.controls.digits.value)
@@ -164,7 +164,7 @@ class SampleInspector:
 
     def _comparison(self, look: Look) -> str:
         other, problem = self.controls.other.value, self.controls.prompt.value
-        if other is None or other == look.step:
+        if other in (NOTHING, look.step):
             return ""
         names = {look.step: "index", other: "other"}
         sides = [self._samples.of_prompt(step, problem, names[step]) for step in sorted(names)]

@@ -8,6 +8,8 @@ import ipywidgets as widgets
 from rlkit.widgets import rollout_rows, show
 
 SIZES = (4, 8, 16, 32, 64)
+# Not None: for a menu that is no choice at all, and a front end shows it blank.
+NOTHING = ""
 
 
 def _menu(name: str, options, width: int) -> widgets.Dropdown:
@@ -37,7 +39,7 @@ class Controls:
         self.low, self.high = _field("reward from", "lowest", 150), _field("reward to", "highest", 140)
         self.words = _field("find", "text in prompt or completion", 270)
         self.order = _menu("sort", [(name, name) for name in rollout_rows.ORDERS], 250)
-        self.colour = _menu("colour tokens by", [("nothing", None)], 340)
+        self.colour = _menu("colour tokens by", [("nothing", NOTHING)], 340)
         self.digits = show.labelled(widgets.Checkbox, "numbers under the tokens", indent=False)
         self.first = show.button("First", lambda: self.turn(1), "The first page")
         self.previous = show.button("Previous", lambda: self.turn(self.page.value - 1), "One page back")
@@ -47,9 +49,9 @@ class Controls:
         self.last = show.button("Last", lambda: self.turn(self.page.max), "The last page")
         self.size = _menu("per page", [(f"{n} completions", n) for n in SIZES], 200)
         self.size.value = 8
-        self.closer = _menu("look closely at", [("nothing", None)], 640)
-        self.other = _menu("compare with step", [("none", None)], 240)
-        self.prompt = _menu("prompt", [("none", None)], 560)
+        self.closer = _menu("look closely at", [("nothing", NOTHING)], 640)
+        self.other = _menu("compare with step", [("none", NOTHING)], 240)
+        self.prompt = _menu("prompt", [("none", NOTHING)], 560)
         self.file = _field("file", "next to the run's folder", 320)
         self.csv = show.button("Save CSV", lambda: save(".csv"), "What passes the filter, for a spreadsheet")
         self.jsonl = show.button("Save JSONL", lambda: save(".jsonl"), "What passes the filter, exactly as logged")

@@ -49,6 +49,8 @@ def test_it_opens_at_the_newest_step_with_the_groups_in_order(view):
     assert c.step.value == 20 and [value for _, value in c.step.options] == [0, 10, 20]
     assert drawn(c.table.value) == [(0, sample) for sample in range(8)] and "sum 2 + 3 :" in c.table.value
     assert "48 completions in 6 groups" in c.status.value and "finished" in c.status.value
+    menus = [c.step, c.order, c.answer, c.group, c.finish, c.size, c.colour, c.closer, c.other, c.prompt]
+    assert all(menu.index is not None for menu in menus)  # or a front end shows it blank
     assert "all rewards are equal, so it teaches nothing" in c.table.value
 
 
@@ -123,7 +125,7 @@ def test_a_change_of_filter_goes_back_to_the_first_page(view):
 def test_tokens_are_coloured_by_what_is_chosen_on_one_scale_for_all_pages(view):
     c = view.controls
     assert [value for _, value in c.colour.options] == [
-        None,
+        "",
         *("logp", "ratio", "kl", "entropy", "credit", "credit_new"),
     ]
     assert c.legend.value == "" and not shown(c.digits)
@@ -149,7 +151,7 @@ def test_one_completion_can_be_looked_at_closely(view):
     )
     assert "KL to the reference" in c.close_up.value and "credit" not in c.close_up.value
     c.next.click()
-    assert c.closer.value is None and c.close_up.value == ""  # it is no longer on the page
+    assert c.closer.label == "nothing" and c.close_up.value == ""  # it is no longer on the page
 
 
 def test_credit_without_torch_is_a_line_and_the_rest_works(view, monkeypatch):
@@ -175,7 +177,7 @@ def test_credit_is_drawn_with_its_sign(view):
 
 def test_credit_is_not_offered_without_an_objective(tmp_path):
     c = SampleInspector(make(tmp_path, config={})).controls
-    assert [value for _, value in c.colour.options] == [None, "logp", "ratio", "kl", "entropy"]
+    assert [value for _, value in c.colour.options] == ["", "logp", "ratio", "kl", "entropy"]
 
 
 def test_a_prompt_is_compared_at_two_steps(view):
@@ -194,7 +196,7 @@ def test_a_prompt_is_compared_at_two_steps(view):
     logps = [rollout_rows.mean([sum(r["logp_sampled"]) for r in side]) for side in (before, after)]
     assert f"mean log-probability −{-logps[0]:.3g} → −{-logps[1]:.3g}; that of the kept ones" in c.changes.value
     c.step.value = 0  # the other step is this one now
-    assert c.other.value is None and c.changes.value == "" and not shown(c.prompt)
+    assert c.other.label == "none" and c.changes.value == "" and not shown(c.prompt)
 
 
 def test_steps_without_a_prompt_in_common_say_so(tmp_path):
@@ -250,7 +252,7 @@ def test_what_is_missing_is_not_offered_and_does_not_filter(tmp_path):
     c.step.value = 0
     assert not any(map(shown, (c.answer, c.group, c.finish, c.low, c.high)))
     assert [value for _, value in c.order.options] == ["as sampled", "longest first", "shortest first"]
-    assert [value for _, value in c.colour.options] == [None] and c.colour.value is None
+    assert [value for _, value in c.colour.options] == [""] and c.colour.label == "nothing"
     assert "one" in c.table.value and "three" in c.table.value and "characters" in c.table.value
     c.order.value = "longest first"
     assert c.table.value.index("three") < c.table.value.index(">one<")
