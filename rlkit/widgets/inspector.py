@@ -95,9 +95,9 @@ class SampleInspector:
         c.only_if(c.finish, "finish_reason" in found.columns)
         for control in (c.group, c.low, c.high):
             c.only_if(control, "reward" in found.columns)
-        show.visible(c.digits, c.colour.value != NOTHING)
+        show.visible(c.digits, bool(c.colour.value))
         show.visible(c.other, len(self._samples.steps) > 1)
-        show.visible(c.prompt, c.other.value != NOTHING)
+        show.visible(c.prompt, c.other.value not in (None, NOTHING))
 
     def _look(self) -> Look:
         """What the controls ask for; sets how many pages there are."""
@@ -111,7 +111,12 @@ class SampleInspector:
         start = (c.page.value - 1) * size
         wrong = "; ".join(filter(None, (wrong_low, wrong_high)))
         return Look(
-            step, self._samples.index(step), chosen, chosen[start : start + size].tolist(), c.colour.value, wrong
+            step,
+            self._samples.index(step),
+            chosen,
+            chosen[start : start + size].tolist(),
+            c.colour.value or NOTHING,
+            wrong,
         )
 
     def _line(self, found, i: int) -> str:
@@ -121,7 +126,7 @@ class SampleInspector:
     def _shared(self, look: Look) -> list:
         """What the menu of prompts offers: those that pass the filter and were drawn at the other step too."""
         other = self.controls.other.value
-        shared = {} if other == NOTHING else self._samples.shared(look.step, other, look.chosen, PROMPTS)
+        shared = {} if other in (None, NOTHING) else self._samples.shared(look.step, other, look.chosen, PROMPTS)
         rows = look.found.rows
         lines = [(inspector_page.plain(rollout_rows.text(rows[i], "prompt"), 70), p) for p, i in shared.items()]
         return lines or [("none", NOTHING)]
@@ -164,7 +169,7 @@ class SampleInspector:
 
     def _comparison(self, look: Look) -> str:
         other, problem = self.controls.other.value, self.controls.prompt.value
-        if other in (NOTHING, look.step):
+        if other in (None, NOTHING, look.step):
             return ""
         names = {look.step: "index", other: "other"}
         sides = [self._samples.of_prompt(step, problem, names[step]) for step in sorted(names)]

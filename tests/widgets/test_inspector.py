@@ -83,6 +83,13 @@ def test_pages_go_forth_and_back_and_stop_at_the_ends(view):
     assert (c.page.value, c.page.max) == (1, 2) and len(drawn(c.table.value)) == 32
 
 
+def test_a_menu_set_to_none_by_a_program_is_a_choice_of_nothing(view):
+    c = view.controls
+    c.colour.value, c.other.value = "logp", 0
+    c.colour.value = c.other.value = c.closer.value = c.prompt.value = None
+    assert c.legend.value == c.changes.value == c.close_up.value == "" and "background:rgba" not in c.table.value
+
+
 def test_filters_sort_and_search_show_what_the_rows_say(view):
     c, rows = view.controls, completions(20)
     c.size.value, c.answer.value = 64, "format only"
