@@ -14,11 +14,26 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from rlkit import checks
 
+REPACKS = "support_avx512bf16_for_cpu"  # of a bitsandbytes layer, where it may repack
+
 
 @contextmanager
 def dropout_off(model):
-    """The model in eval mode inside the block; each module's own mode comes back after it."""
+    """The model in eval mode inside the block; each module's own mode comes back after it.
+
+    bitsandbytes, on some CPUs, repacks 4-bit weights at the first forward in eval mode: into bf16 arithmetic, far from
+    what the scorer computes, and without a gradient ever after. It is told not to.
+    Raises ValueError for weights that were repacked before.
+    """
     modes = [(module, module.training) for module in model.modules()]
+    for module, _ in modes:
+        if hasattr(module, REPACKS):
+            setattr(module, REPACKS, False)
+            if getattr(getattr(module.weight, "quant_state", None), "packing_format_for_cpu", False):
+                raise ValueError(
+                    "model: bitsandbytes repacked its 4-bit weights when it ran in eval mode: they give no gradient; "
+                    "load it again, and sample and score with rlkit before anything else runs it"
+                )
     model.eval()
     try:
         yield

@@ -166,7 +166,7 @@ def pick(logits, uniform, temperature: float, top_p: float) -> tuple:
 
 def nucleus(logp, top_p: float):
     """Log-probabilities [B, V] over the smallest set of likeliest tokens that holds at least top_p; -inf outside it."""
-    ordered, order = logp.sort(-1, descending=True, stable=True)
+    ordered, order = logp.sort(dim=-1, descending=True, stable=True)
     before = ordered.exp().cumsum(-1, dtype=torch.float64) - ordered.exp()  # probability of all likelier tokens
     outside = torch.zeros_like(logp, dtype=torch.bool).scatter(-1, order, before >= top_p)
     return logp.masked_fill(outside, -torch.inf).log_softmax(-1)
