@@ -144,6 +144,15 @@ def _token_weights(rng):
     return cases
 
 
+def _nft_credit(rng):
+    cases = [(np.array([r]), np.array([c]), 0.25) for c in (1.0, 0.0) for r in (1.0, 0.5, 2.0)]
+    cases.append((np.array([6.0]), np.array([0.0]), 0.25))  # 1 - q ratio is negative
+    for tokens in (*rng.integers(2, 6, size=30), 10):
+        ratio = rng.uniform(0.3, 2.5, size=tokens).round(2)
+        cases.append((ratio, rng.integers(0, 2, size=tokens).astype(float), round(float(rng.uniform(0.05, 0.95)), 2)))
+    return cases
+
+
 EXERCISES = {
     "bandits/incremental_mean": Exercise("rlkit.bandits.policies:incremental_mean", _incremental_mean),
     "bandits/ucb_index": Exercise("rlkit.bandits.ucb:ucb_index", _ucb_index),
@@ -154,6 +163,7 @@ EXERCISES = {
     "grpo/k3": Exercise("rlkit.exercises.references:k3", _k3),
     "grpo/token_log_probability": Exercise("rlkit.exercises.references:token_log_probability", _token_log_probability),
     "grpo/token_weights": Exercise("rlkit.exercises.references:token_weights", _token_weights),
+    "nft/nft_credit": Exercise("rlkit.exercises.references:nft_credit", _nft_credit),
     "nsr/effective_number": Exercise("rlkit.rlvr.tabular:effective_number", _effective_number),
     "nsr/kl_optimum": Exercise("rlkit.rlvr.tabular:kl_optimum", _kl_optimum),
 }

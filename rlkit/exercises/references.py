@@ -40,3 +40,14 @@ def token_weights(mask, longest):
     Source: Liu et al. 2025 (arXiv 2503.20783), figure 1; aggregation "constant" of rlkit.rlvr.objectives.
     """
     return mask / (len(mask) * longest)
+
+
+def nft_credit(ratio, correct, accuracy):
+    """-d loss / d log ratio of NFT's tokens, before the weight w(q): ratio [T], correct [T] (1 or 0), accuracy q.
+
+    1 for a token of a right answer. For a wrong one the loss is -log max((1 - q ratio) / (1 - q), 1), straight-through:
+    the slope of the fraction over the floored value. `rlkit.rlvr.nft(normalize=0)`, floor eps=1.
+    Source: Chen et al. 2025 (arXiv 2505.18116), section 3, and the authors' code.
+    """
+    implied = (1 - accuracy * ratio) / (1 - accuracy)
+    return np.where(correct == 1, 1.0, -accuracy * ratio / (1 - accuracy) / np.maximum(implied, 1.0))

@@ -36,3 +36,15 @@ def test_token_weights_are_the_gradient_of_dr_grpo():
     loss, _ = objective.loss(logp, logp.detach(), None, mask, objectives.rows(weights), normaliser)
     (gradient,) = torch.autograd.grad(loss, logp)
     np.testing.assert_allclose(references.token_weights(mask.numpy(), 5), -gradient.numpy())
+
+
+def test_nft_credit_is_that_of_the_objective():
+    ratio, correct = np.meshgrid([0.3, 0.9, 1.0, 1.1, 2.0, 9.0], [0.0, 1.0])
+    for accuracy in (0.02, 0.25, 0.9):
+        same = torch.full((12,), accuracy, dtype=torch.float64)
+        row = torch.tensor(correct.ravel()) - same, same > 0, same
+        old = -torch.tensor(ratio.reshape(12, 1)).log()
+        args = (torch.zeros(12, 1, dtype=torch.float64), old, None, torch.ones(12, 1), objectives.Weights(*row), 1.0)
+        expected = objectives.credit(objectives.nft(normalize=0), *args)[:, 0]
+        found = references.nft_credit(ratio.ravel(), correct.ravel(), accuracy)
+        np.testing.assert_allclose(found, expected.numpy(), rtol=1e-6)
