@@ -37,10 +37,17 @@ def readme(card: dict) -> str:
     rule = (
         f"taken by the rule {json.dumps(card['rule'])} from {count} tried (`scan` in card.json)" if card["rule"] else ""
     )
-    corpus = [f"- {share:.0%}: `demonstrate(problem, rng, {_call(style)})`" for share, style in card["corpus"]]
+    corpus = [
+        f"- {part['share']:.0%} of {part['of']} problems: `demonstrate(problem, rng, {_call(part['style'])})`"
+        for part in card["corpus"]
+    ]
     words = [
         f"- `{word}` opens {one['share']:.1%} of the completions; {one['correct']:.1%} of these are correct."
         for word, one in found["first_words"].items()
+    ]
+    kinds = [
+        f"- {name} are {one['share']:.0%} of the problems; {one['correct']:.1%} of their completions are correct."
+        for name, one in found["kinds"].items()
     ]
     curves = [
         f"| {label} | " + " | ".join(f"{value:.3f}" for value in found[key].values()) + " |"
@@ -66,6 +73,7 @@ def readme(card: dict) -> str:
             *curves,
             "",
             *([*words, ""] if words else []),
+            *([*kinds, ""] if len(kinds) > 1 else []),
             f"`{card['command']}` trains it again and compares. The same machine and versions give the same",
             "bits; others give the same evaluation up to chance.",
             "",

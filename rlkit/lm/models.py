@@ -4,6 +4,7 @@ The shipped models are `Qwen3ForCausalLM` in fp32 with tied embeddings and the w
 PEFT, TRL and bitsandbytes treat them like any other. Only safetensors are read, and no code that a model brings runs.
 """
 
+import contextlib
 import json
 import re
 import threading
@@ -12,6 +13,7 @@ from pathlib import Path
 import torch
 from huggingface_hub import constants, get_session
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, Qwen3Config, Qwen3ForCausalLM
+from transformers.utils import logging
 
 from rlkit import checks, paths
 from rlkit.lm import vocabulary
@@ -19,6 +21,7 @@ from rlkit.lm.model_cards import card, names
 
 __all__ = ["SIZES", "card", "fresh", "load", "names", "save"]
 
+SPREAD = 0.08  # of initial weights: the usual 0.02 is for widths of thousands; at these it starts slowly
 # size -> hidden size, layers, heads. XS 0.03, S 0.11, M 0.8 million parameters.
 SIZES = {"xs": (32, 2, 2), "s": (64, 2, 4), "m": (128, 4, 4)}
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
@@ -26,7 +29,7 @@ PROBE_SECONDS = 4
 
 
 def fresh(size: str, seed: int) -> tuple:
-    """(model, tokenizer) of a size of `SIZES`, untrained: weights from N(0, 0.02^2), norms 1, drawn from `seed` alone.
+    """(model, tokenizer) of a size of `SIZES`, untrained: weights from N(0, 0.08^2), norms 1, drawn from `seed` alone.
 
     Raises ValueError for an unknown size or a bad seed.
     """
@@ -42,6 +45,7 @@ def fresh(size: str, seed: int) -> tuple:
         num_key_value_heads=heads,
         head_dim=hidden // heads,
         max_position_embeddings=vocabulary.CONTEXT,
+        initializer_range=SPREAD,
         tie_word_embeddings=True,
         use_sliding_window=False,
         dtype="float32",
@@ -53,7 +57,7 @@ def fresh(size: str, seed: int) -> tuple:
     with torch.no_grad():
         for parameter in model.parameters():  # tied weights come once
             if parameter.dim() > 1:
-                parameter.normal_(0.0, config.initializer_range, generator=generator)
+                parameter.normal_(0.0, SPREAD, generator=generator)
             else:
                 parameter.fill_(1.0)
     # Without these, generate(do_sample=True) would cut the distribution to its 50 likeliest tokens.
@@ -77,7 +81,8 @@ def load(name_or_path, *, dtype=None, device=None) -> tuple:
     text = str(name_or_path)
     if text in names():
         torch.set_num_threads(1)
-        model, tokenizer = _read(paths.data("models") / text, dtype=dtype)
+        with _no_progress_bar():
+            model, tokenizer = _read(paths.data("models") / text, dtype=dtype)
     elif folder := next((f for f in (Path(text), paths.home() / text) if text and f.is_dir()), None):
         model, tokenizer = _adapter(folder, dtype) if _is_adapter(folder) else _folder(folder, dtype)
     elif HUB_ID.fullmatch(text):
@@ -91,8 +96,20 @@ def load(name_or_path, *, dtype=None, device=None) -> tuple:
 
 def save(model, tokenizer, folder) -> None:
     """Write model (or adapter) and tokenizer as safetensors and JSON into a folder that `load` reads."""
-    model.save_pretrained(folder)
+    with _no_progress_bar():
+        model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+
+
+@contextlib.contextmanager
+def _no_progress_bar():
+    """Without the bar that transformers draws, which lasts longer than reading or writing a tiny model."""
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.enable_progress_bar() if shown else None
 
 
 def _read(source, dtype, **options) -> tuple:

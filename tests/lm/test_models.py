@@ -49,7 +49,7 @@ def test_a_fresh_model_is_its_seed_alone():
     assert all(torch.equal(a[name], b[name]) for name in a)
     assert not torch.equal(a["lm_head.weight"], c["lm_head.weight"])
     spread = a["model.layers.0.mlp.gate_proj.weight"].std().item()
-    assert spread == pytest.approx(0.02, rel=0.1) and (a["model.norm.weight"] == 1).all()
+    assert spread == pytest.approx(0.08, rel=0.1) and (a["model.norm.weight"] == 1).all()
 
 
 def test_save_and_load_keep_every_bit_and_the_tokenizer(tiny, folder):
