@@ -217,9 +217,9 @@ def rows(tokenizer, batch: Batch, weights, entropy, new, reference) -> list:
 
 
 def keep_failed(folder, step: int, batch: Batch | None, weights, note: dict):
-    """Save the batch of a step that failed; returns the folder it is in, or None if it failed before there was one."""
+    """Save the batch of a step that failed; returns its folder. Without a batch the sampler failed: rows are empty."""
     if batch is None:
-        return None
+        return checkpoints.save_failed(folder, f"failed-step-{step}", None, [], note)
     rollouts, size = batch.rollouts, batch.rollouts.group_size
     told = [
         {

@@ -105,6 +105,6 @@ def save_failed(folder, name: str, rollouts, rows: list, note: dict) -> Path:
             number += 1
     text = json.dumps(note | {"rows": rows}, indent=1, default=plain)
     (path / "batch.json").write_text(text + "\n", encoding="utf-8")
-    names = ("prompt_ids", "prompt_mask", "ids", "mask", "logp")
+    names = ("prompt_ids", "prompt_mask", "ids", "mask", "logp") if rollouts else ()
     save_file({n: getattr(rollouts, n).detach().contiguous().cpu() for n in names}, path / "batch.safetensors")
     return path

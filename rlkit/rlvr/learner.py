@@ -138,7 +138,7 @@ def train(
                 rollouts, groups = batch.rollouts, len(batch.problems)
 
                 # advantages, and what the reference says
-                weights = objective.advantages(batch.rewards)
+                weights = objective.advantages(batch.rewards) if groups else None
                 metrics, log_reference, entropy = batches.measured(batch, control, dynamic_sampling), None, None
                 if reference and groups:
                     with updates.weights_of(parameters, frozen):
@@ -164,7 +164,7 @@ def train(
                 where = batches.keep_failed(checkpoint, step, batch, weights, note)
                 raise FloatingPointError(
                     f"step {step}: {error}. The last good step is {step - 1}; the model is as after it. "
-                    f"The batch is in {where}: look at its rows in batch.json"
+                    f"What was sampled and rewarded is in {where}: look at batch.json"
                 ) from None
 
             # log

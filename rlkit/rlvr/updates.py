@@ -21,8 +21,9 @@ def cut(rows: list, micro_batch: int | None) -> list:
 
 def scores(model, rollouts: Rollouts, micro_batch: int | None) -> tuple:
     """(logp [B, T], entropy [B, T]) of the policy as it is, without gradient; 0 where the mask is False."""
+    micro_batches = cut(list(range(len(rollouts.ids))), micro_batch)
     with torch.no_grad():
-        parts = [score_tokens(model, rollouts, m, entropy=True) for m in cut(range(len(rollouts.ids)), micro_batch)]
+        parts = [score_tokens(model, rollouts, micro, entropy=True) for micro in micro_batches]
     return tuple(torch.cat(values) for values in zip(*parts, strict=True))
 
 
