@@ -38,7 +38,7 @@ def readme(card: dict) -> str:
         f"taken by the rule {json.dumps(card['rule'])} from {count} tried (`scan` in card.json)" if card["rule"] else ""
     )
     corpus = [
-        f"- {part['share']:.0%} of {part['of']} problems: `demonstrate(problem, rng, {_call(part['style'])})`"
+        f"- {part['of']} problems, {part['share']:.0%}: `demonstrate(problem, rng, {_call(part['style'])})`"
         for part in card["corpus"]
     ]
     words = [
@@ -57,7 +57,7 @@ def readme(card: dict) -> str:
         [
             f"# {card['name']}",
             "",
-            f"A {card['size'].upper()} model, {card['parameters']:,} parameters, for `tasks.{_factory(card['task'])}`.",
+            f"Size {card['size'].upper()}, {card['parameters']:,} parameters, for `tasks.{_factory(card['task'])}`.",
             *([f"A base for reinforcement learning, {rule}."] if rule else []),
             "",
             f"Trained from nothing by {steps} on {card['batch']} demonstrations of train problems each: AdamW, peak",

@@ -61,8 +61,8 @@ def _countdown(numbers: int, sums: float, products: float, steps: int, learning_
     return Candidate({"factory": "countdown", "numbers": numbers}, parts, steps, learning_rate)
 
 
-# A teacher equally good at all problems gives a base that is too weak, or solves everything in 64 tries: ours multiplies
-# badly. (Two pilots with 3,000 updates met the rule as well, but were no better than blind guessing at 64 tries.)
+# A teacher equally good at all problems gives a base that is too weak, or that solves everything in 64 tries: ours
+# multiplies badly. (Two pilots of 3,000 updates met the rule as well, but were no better than blind guessing at 64.)
 RECIPES = {
     "s-countdown": Recipe(
         "s", 0, [_countdown(5, 0.8, 0.8, 3000), _countdown(5, 1.0, 1.0, 3000), _countdown(4, 0.9, 0.25, 5000)]
