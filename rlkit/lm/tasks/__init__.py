@@ -6,12 +6,30 @@
 >>> parts = task.verify(problem, "1 + 2")
 >>> task.reward(parts), sorted(parts)
 (0.0, ['correct', 'format', 'numbers'])
+
+    countdown(numbers, largest, operand)    arithmetic(modulus, terms, operations)
+    knights(people)                         graphs(kind, nodes)
+    from_reasoning_gym(name, **options)     with_math_verify(rows)      for real models
+
+The modules hold more: `from rlkit.lm.tasks.countdown import problem, solutions, value`.
 """
 
+from rlkit.lm.tasks.adapters import from_reasoning_gym, with_math_verify
 from rlkit.lm.tasks.arithmetic import arithmetic
 from rlkit.lm.tasks.countdown import countdown
 from rlkit.lm.tasks.graphs import graphs
 from rlkit.lm.tasks.knights import knights
 from rlkit.lm.tasks.task import SPLITS, Problem, Task, split_of
 
-__all__ = ["SPLITS", "Problem", "Task", "arithmetic", "countdown", "graphs", "knights", "split_of"]
+__all__ = [
+    "SPLITS",
+    "Problem",
+    "Task",
+    "arithmetic",
+    "countdown",
+    "from_reasoning_gym",
+    "graphs",
+    "knights",
+    "split_of",
+    "with_math_verify",
+]

@@ -15,7 +15,7 @@ import numpy as np
 from rlkit import checks
 
 SPLITS = ("train", "validation", "test")
-PATIENCE = 20_000  # draws without a new problem until `problems` says that there are no more
+PATIENCE = 20_000  # draws without any problem of the split until a task says that it has none
 LONGEST = 20_000  # characters; what is longer is no answer to a short question
 
 
@@ -54,28 +54,32 @@ class Task:
 
     def one(self, rng: np.random.Generator, split: str = "train") -> Problem:
         """A problem of the split, drawn anew: the same one may come again. Raises ValueError if none turns up."""
-        checks.one_of("split", split, SPLITS)
-        for _ in range(PATIENCE):
-            problem = self.draw(rng)
-            if split_of(problem.id) == split:
-                return problem
-        raise ValueError(f"split={split!r}: {self.name} has no such problem ({PATIENCE} draws)")
+        problem = self._next(rng, checks.one_of("split", split, SPLITS))
+        if problem is None:
+            raise ValueError(f"split={split!r}: {self.name} has no such problem ({PATIENCE} draws)")
+        return problem
 
     def problems(self, n: int, seed: int, split: str = "train") -> list:
-        """`n` distinct problems of the split. Raises ValueError with the number there is if that is fewer than n."""
+        """`n` distinct problems of the split. Raises ValueError with the number there is if that is fewer than n.
+
+        There are no more when 1000 + 20 m draws of the split in a row bring none that is not among the m found: of
+        equally likely problems, one more would have been missed with a probability below 1e-8.
+        """
         checks.positive_int("n", n)
         checks.one_of("split", split, SPLITS)
         rng = np.random.default_rng(checks.seed(seed))
-        found, waited = {}, 0
+        found, again = {}, 0
         while len(found) < n:
-            problem = self.draw(rng)
-            new = problem.id not in found and split_of(problem.id) == split
-            waited = 0 if new else waited + 1
-            if new:
-                found[problem.id] = problem
-            elif waited == PATIENCE:
+            problem = self._next(rng, split)
+            again = again + 1 if problem is not None and problem.id in found else 0
+            if problem is None or again > 1000 + 20 * len(found):
                 checks.fail("n", n, f"at most {len(found)}: {self.name} has no more distinct {split} problems")
+            found.setdefault(problem.id, problem)
         return list(found.values())
+
+    def _next(self, rng, split: str) -> Problem | None:
+        drawn = (self.draw(rng) for _ in range(PATIENCE))
+        return next((problem for problem in drawn if split_of(problem.id) == split), None)
 
     def examples(self, n: int, rng: np.random.Generator, split: str = "train", **style) -> list:
         """`n` pairs (prompt, demonstration) of problems of the split, drawn with repetition: a corpus."""
