@@ -1,9 +1,9 @@
 """Language models small enough for a laptop, tasks whose answers can be checked, and rollouts.
 
 >>> from rlkit import lm
->>> task = lm.tasks.countdown(numbers=3, largest=30)
+>>> task = lm.tasks.countdown(numbers=4, largest=100)
 >>> problems = task.problems(4, seed=0)
->>> model, tokenizer = lm.load(lm.names()[0])
+>>> model, tokenizer = lm.load("s-countdown")
 >>> rollouts = lm.sample(model, tokenizer, problems, 8, task.max_new_tokens, seed=0)
 >>> rollouts = lm.judge(rollouts, task, problems)
 >>> rollouts.reward_parts["correct"].shape

@@ -106,8 +106,8 @@ def at_work():
 def limit(cpu_seconds: int) -> None:
     """The system ends this process once it has used so much more processor time."""
     if resource is not None:
-        soft = math.ceil(time.process_time()) + cpu_seconds
-        resource.setrlimit(resource.RLIMIT_CPU, (soft, resource.getrlimit(resource.RLIMIT_CPU)[1]))
+        soft, hard = math.ceil(time.process_time()) + cpu_seconds, resource.getrlimit(resource.RLIMIT_CPU)[1]
+        resource.setrlimit(resource.RLIMIT_CPU, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard))
 
 
 def serve(replies) -> None:
@@ -119,7 +119,6 @@ def serve(replies) -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         with contextlib.suppress(ValueError, OSError):  # macOS does not limit the address space
             resource.setrlimit(resource.RLIMIT_AS, (MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: it is meant for the parent
     sys.addaudithook(refuse_code)
     work = {"draw": draw, "score": score, "equal": equal}
     for line in sys.stdin:
@@ -137,6 +136,7 @@ def serve(replies) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: it is meant for the parent
     answers = os.fdopen(os.dup(1), "w", encoding="ascii")
     os.dup2(2, 1)  # what other code prints must not come among the replies
     serve(answers)
