@@ -153,6 +153,15 @@ def _nft_credit(rng):
     return cases
 
 
+def _pass_at_k(rng):
+    cases = [(8, 0, 4), (8, 8, 4), (8, 1, 1), (8, 1, 8), (8, 3, 2), (6, 2, 3), (8, 6, 3)]  # the last: n - c < k
+    cases.append((256, 1, 256))
+    for _ in range(30):
+        n = int(rng.integers(2, 257))
+        cases.append((n, int(rng.integers(0, n + 1)), int(rng.integers(1, n + 1))))
+    return cases
+
+
 EXERCISES = {
     "bandits/incremental_mean": Exercise("rlkit.bandits.policies:incremental_mean", _incremental_mean),
     "bandits/ucb_index": Exercise("rlkit.bandits.ucb:ucb_index", _ucb_index),
@@ -163,6 +172,7 @@ EXERCISES = {
     "grpo/k3": Exercise("rlkit.exercises.references:k3", _k3),
     "grpo/token_log_probability": Exercise("rlkit.exercises.references:token_log_probability", _token_log_probability),
     "grpo/token_weights": Exercise("rlkit.exercises.references:token_weights", _token_weights),
+    "limit-of-rlvr/pass_at_k": Exercise("rlkit.stats:pass_at_k", _pass_at_k),
     "nft/nft_credit": Exercise("rlkit.exercises.references:nft_credit", _nft_credit),
     "nsr/effective_number": Exercise("rlkit.rlvr.tabular:effective_number", _effective_number),
     "nsr/kl_optimum": Exercise("rlkit.rlvr.tabular:kl_optimum", _kl_optimum),
