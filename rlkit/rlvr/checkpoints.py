@@ -61,7 +61,8 @@ def restore(folder, arguments: dict, trainable: dict, optimizer) -> tuple:
     try:
         with safe_open(file, framework="pt") as stored:
             header = stored.metadata() or {}
-            tensors = {name: stored.get_tensor(name) for name in stored.keys()}
+            # Clones: a matrix product rounds with how its numbers lie in memory, and in a mapped file they lie askew.
+            tensors = {name: stored.get_tensor(name).clone() for name in stored.keys()}
         then, state = json.loads(header["arguments"]), json.loads(header["state"])
     except Exception as error:  # noqa: BLE001 - safetensors raises its own; whatever it is, the file is no checkpoint
         raise ValueError(f"checkpoint={str(folder)!r}: {FILE} is no checkpoint of rlvr.train ({error})") from None

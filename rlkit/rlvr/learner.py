@@ -197,10 +197,11 @@ def continued(learner, run):
 
     Raises ValueError if the learner starts later than the step after the run's last: that is another run's checkpoint.
     """
+    last = -1 if run.last_step is None else run.last_step
     for step in learner:
-        last = -1 if run.last_step is None else run.last_step
         if step.step > last + 1:
             raise ValueError(f"run {run.name!r}: its last step is {last}, but the learner goes on at step {step.step}")
         if step.step == last + 1:
+            last += 1
             written = len(run.rollouts(step.step)) if step.rollouts else 0
             yield step._replace(rollouts=step.rollouts[written:]) if written else step
