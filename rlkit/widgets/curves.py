@@ -28,6 +28,7 @@ class RewardCurves:
             if not isinstance(run, Run):
                 raise TypeError(f"runs={svg.short(repr(run), 80)}: must be Runs; a handle has its own as handle.run")
         self.runs, self._quiet = list(runs), False
+        self._awaited = None  # a metric asked for that a live run has not logged yet
         self.metric = show.labelled(widgets.Dropdown, "metric", layout={"width": "240px"})
         self.statistic = show.labelled(
             widgets.Dropdown, "over seeds", options=[("mean", "mean"), ("IQM", "IQM")], layout={"width": "160px"}
@@ -62,9 +63,11 @@ class RewardCurves:
         names = [
             name for name in names if name == wanted or name.removesuffix("_se") not in names or name[-3:] != "_se"
         ]
-        wanted = wanted if wanted is not None else self.metric.value
-        if wanted is not None and names and wanted not in names:
+        if wanted is not None and names and wanted not in names and not any(run.state in LIVE for run in self.runs):
             checks.fail("metric", wanted, "one of " + ", ".join(names))
+        self._awaited = wanted if wanted is not None else self._awaited
+        wanted = self.metric.value if self._awaited is None else self._awaited
+        self._awaited = None if wanted in names else self._awaited
         if names != [value for _, value in self.metric.options]:
             self._quiet = True
             self.metric.options = [(svg.short(name), name) for name in names]
@@ -74,6 +77,7 @@ class RewardCurves:
 
     def _changed(self, _) -> None:
         if not self._quiet:
+            self._awaited = None  # the reader has chosen
             self._draw()
 
     def close(self) -> None:

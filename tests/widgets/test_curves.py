@@ -241,3 +241,28 @@ def test_bad_arguments_are_one_line(tmp_path):
         RewardCurves(run, "demo")
     with pytest.raises(ValueError, match=r"^metric='rewrd': must be one of reward, loss$"):
         RewardCurves(run, metric="rewrd")
+
+
+def test_a_metric_that_a_live_run_logs_only_later_is_waited_for(tmp_path):
+    """A learner of language models logs its reward from step 1 on: step 0 is the base, before any training."""
+    run = Run.create("late", root=tmp_path)
+    run.log(0, tokens=0.0)
+    curves = RewardCurves(run, metric="reward")
+    assert curves.metric.value == "tokens"
+    run.log(1, tokens=5.0, reward=0.5)
+    curves._draw()
+    assert curves.metric.value == "reward"
+    curves.metric.value = "tokens"
+    run.log(2, tokens=9.0, reward=0.6, loss=1.0)
+    curves._draw()
+    assert curves.metric.value == "tokens"  # what the reader has chosen stays
+
+
+def test_what_the_reader_chooses_while_a_metric_is_awaited_stays(tmp_path):
+    run = Run.create("late", root=tmp_path)
+    run.log(0, tokens=0.0, updates=0.0)
+    curves = RewardCurves(run, metric="reward")
+    curves.metric.value = "updates"
+    run.log(1, tokens=5.0, updates=1.0, reward=0.5)
+    curves._draw()
+    assert curves.metric.value == "updates"
