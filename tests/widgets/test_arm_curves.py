@@ -4,9 +4,10 @@ import re
 
 import pytest
 
-from rlkit.rlvr.experiments import collect
-from rlkit.runs import Run, Step
-from rlkit.widgets.arm_curves import arm_curves
+pytest.importorskip("torch")  # not among Colab's versions in tests/colab
+from rlkit.rlvr.experiments import collect  # noqa: E402
+from rlkit.runs import Run, Step  # noqa: E402
+from rlkit.widgets.arm_curves import arm_curves  # noqa: E402
 
 WORDS = {"reward": "share of right <answers>"}
 
