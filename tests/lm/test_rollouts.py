@@ -181,6 +181,8 @@ def test_pick_inverts_the_cumulative_distribution():
     token, logp = rollouts.pick(logits.expand(6, -1), uniform, 1.0, 1.0)
     assert token.tolist() == [0, 0, 1, 1, 3, 3]  # never one of probability 0
     torch.testing.assert_close(logp.exp(), torch.tensor([0.5, 0.5, 0.25, 0.25, 0.25, 0.25]))
+    token, _ = rollouts.pick(torch.tensor([[0.0, 1.0]]).log(), torch.zeros(1, dtype=torch.float64), 1.0, 1.0)
+    assert token.tolist() == [1]
 
 
 def test_pick_stays_inside_a_large_vocabulary():
@@ -435,7 +437,7 @@ def test_each_prompt_runs_once_and_finished_rows_leave():
     sizes = [rows for rows, _ in shapes[1:]]
     assert sizes[0] <= 32 and sizes == sorted(sizes, reverse=True) and sizes[-1] <= 8
     shapes.clear()
-    rows = torch.tensor([9, 8, 3])  # prompts 1 and 0
+    rows = torch.tensor([9, 3, 8])  # prompts 1, 0, 1
     score_tokens(model, drawn, rows)
     assert shapes[0] == (2, 11)
     assert sum(count for count, _ in shapes[1:]) <= 3
