@@ -3,53 +3,31 @@
 objectives  reinforce  rloo  grpo  dr_grpo  dapo  gspo  cispo  psr  nsr  w_reinforce  nft
             make(name, **options)  describe(objective)  names()  credit(objective, ...)
 learner     train(model, tokenizer, task, objective, ...)  continued(learner, run)  evaluate(model, ...)
+experiments collect(learner, **labels)  curves(run, metric)  at_matched(x, y, target)
 """
 
-from rlkit.rlvr import objectives
-from rlkit.rlvr.evaluation import evaluate
-from rlkit.rlvr.learner import continued, train
-from rlkit.rlvr.objectives import (
-    Objective,
-    Weights,
-    cispo,
-    credit,
-    dapo,
-    describe,
-    dr_grpo,
-    grpo,
-    gspo,
-    make,
-    names,
-    nft,
-    nsr,
-    psr,
-    reinforce,
-    rloo,
-    rows,
-    w_reinforce,
-)
+import importlib
 
-__all__ = [
-    "Objective",
-    "Weights",
-    "cispo",
-    "continued",
-    "credit",
-    "dapo",
-    "describe",
-    "dr_grpo",
-    "evaluate",
-    "grpo",
-    "gspo",
-    "make",
-    "names",
-    "nft",
-    "nsr",
-    "objectives",
-    "psr",
-    "reinforce",
-    "rloo",
-    "rows",
-    "train",
-    "w_reinforce",
-]
+# What the package offers and the module it lives in: imported when first asked for, so that the parts that are NumPy
+# alone (experiments, tabular) need no torch, and the objectives no transformers.
+_HOME = dict.fromkeys("Objective Weights credit describe make names rows".split(), "objectives")
+_HOME |= dict.fromkeys("reinforce rloo grpo dr_grpo dapo gspo cispo psr nsr w_reinforce nft".split(), "objectives")
+_HOME |= {"train": "learner", "continued": "learner", "evaluate": "evaluation"}
+_HOME |= dict.fromkeys(("collect", "curves", "at_matched"), "experiments")
+__all__ = sorted([*_HOME, "objectives"])
+
+
+def __getattr__(name: str):
+    if name not in __all__:
+        raise AttributeError(f"module 'rlkit.rlvr' has no {name!r}; it has {', '.join(__all__)}")
+    try:
+        module = importlib.import_module(f"rlkit.rlvr.{_HOME.get(name, name)}")
+    except ModuleNotFoundError as error:
+        if error.name not in ("torch", "transformers"):
+            raise
+        raise ImportError(f'rlkit.rlvr.{name} needs {error.name}: pip install "rlkit-notebooks[lm]"') from error
+    return getattr(module, name) if name in _HOME else module
+
+
+def __dir__():
+    return __all__

@@ -5,9 +5,9 @@ import re
 import pytest
 
 pytest.importorskip("torch")  # not among Colab's versions in tests/colab
-from rlkit.rlvr.experiments import collect  # noqa: E402
-from rlkit.runs import Run, Step  # noqa: E402
-from rlkit.widgets.arm_curves import arm_curves  # noqa: E402
+from rlkit.rlvr.experiments import collect
+from rlkit.runs import Run, Step
+from rlkit.widgets.arm_curves import arm_curves
 
 WORDS = {"reward": "share of right <answers>"}
 
