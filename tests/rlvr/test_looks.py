@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+
+from rlkit.rlvr import looks
+from rlkit.runs import Run
+
+
+def filled(tmp_path, rows):
+    run = Run.create("looks", root=tmp_path)
+    for step, row in enumerate(rows):
+        run.log_rollouts(step, [row])
+    return run
+
+
+def row(arm, seed, at, q, **more):
+    numbers = {"at": at, "kl": at / 10, "entropy": 1.0, "q": q}
+    return {"kind": "look", "part": "test", "arm": arm, "seed": seed} | numbers | more
+
+
+def test_looks_are_read_back_in_order_and_only_those_asked_for(tmp_path):
+    rows = [row("a", s, at, [at / 10, s / 10], **({"cold": [0.5, 0.6]} if at else {})) for s in (1, 0) for at in (2, 0)]
+    run = filled(tmp_path, [*rows, row("a", 2, 0, [0, 0]) | {"part": "scan"}, {"kind": "sample", "arm": "a"}])
+    paths = looks.followed(run, part="test")
+    assert list(paths) == ["a"] and paths["a"]["at"].tolist() == [[0, 2], [0, 2]]
+    assert paths["a"]["q"].tolist() == [[[0, 0], [0.2, 0]], [[0, 0.1], [0.2, 0.1]]]
+    assert paths["a"]["cold"].shape == (2, 1, 2)  # measured at the last look only
+    assert looks.progress(paths["a"], "pass@1")[1].tolist() == pytest.approx([0.05, 0.15])
+    with pytest.raises(ValueError, match="by='length'"):
+        looks.progress(paths["a"], "length")
+
+
+def test_a_run_without_looks_and_seeds_that_differ(tmp_path):
+    assert looks.followed(filled(tmp_path, [{"kind": "sample", "arm": "a"}]), part="test") == {}
+    with pytest.raises(ValueError, match="equally many"):
+        looks.followed(filled(tmp_path, [row("a", 0, 0, [0]), row("a", 0, 1, [0]), row("a", 1, 0, [0])]))
+
+
+def test_equal_progress_by_hand():
+    fast = {"at": np.array([[0, 1, 2]]), "kl": np.array([[0, 2.0, 4.0]]), "q": np.array([[[0.0], [0.4], [0.8]]])}
+    slow = {"at": np.array([[0, 1, 2]]), "kl": np.array([[0, 0.5, 1.0]]), "q": np.array([[[0.0], [0.1], [0.2]]])}
+    values = {"fast": np.array([[[1.0, 10], [3, 30], [5, 50]]]), "slow": np.array([[[1.0, 10], [2, 20], [3, 30]]])}
+    paths = {"fast": fast, "slow": slow}
+    at_pass = looks.equal(paths, "pass@1", values)  # the slow arm ends at 0.2, half-way to the fast arm's second look
+    assert at_pass["slow"].tolist() == [[3, 30]] and at_pass["fast"].tolist() == [[2, 20]]
+    assert looks.equal(paths, "KL", values)["fast"].tolist() == [[2, 20]]
+    assert looks.equal(paths, "updates", values)["fast"].tolist() == [[5, 50]]
+
+
+def test_mean_ranks_by_hand():
+    ranks = looks.mean_ranks({"a": np.array([[3.0, 1], [1, 1]]), "b": np.array([[2.0, 2], [1, 1]])})
+    assert ranks["a"].tolist() == [1.5, 1.5] and ranks["b"].tolist() == [1.5, 1.5]
+    assert looks.mean_ranks({"a": np.array([9.0, 9]), "b": np.array([1.0, 2]), "c": np.array([2.0, 1])})["a"] == 1
+
+
+def test_a_look_at_the_base_sees_no_distance():
+    pytest.importorskip("torch")
+    pytest.importorskip("transformers")
+    from rlkit import lm
+
+    task = lm.tasks.countdown(numbers=4)
+    problems, (base, tokenizer) = task.problems(6, 3, "validation"), lm.load("s-countdown")
+    settings = {"q": {}, "cold": {"temperature": 0.6, "top_p": 0.95}}
+    found = looks.look(base, base, tokenizer, task, problems, settings=settings, seed=1)
+    assert abs(found["kl"]) < 1e-9 and 0.3 < found["entropy"] < 1.5
+    assert len(found["q"]) == len(found["cold"]) == 6 and found["q"] != found["cold"]
+    other, _ = lm.load("xs-countdown" if "xs-countdown" in lm.names() else "s-countdown")
+    for parameter in other.parameters():
+        parameter.data *= 1.02
+    assert looks.look(other, base, tokenizer, task, problems, seed=1)["kl"] > 1e-4
