@@ -4,6 +4,7 @@ A look is a row of kind "look" in the cells of a sweep: {"arm", "seed", "at", "k
 """
 
 import numpy as np
+import pandas as pd
 
 from rlkit import checks
 from rlkit.rlvr.experiments import at_matched
@@ -40,9 +41,7 @@ def followed(run, **labels) -> dict:
     looks have, such as chances at another temperature, has those alone on its axis E. Empty while there is no look.
     Raises ValueError if the seeds of an arm were not looked at equally often.
     """
-    rows = run.rollouts()
-    for name, value in {"kind": KIND, **labels}.items():
-        rows = rows[rows[name] == value] if name in rows else rows.iloc[:0]
+    rows = _rows(run, labels)
     found = {}
     for arm, own in rows.groupby("arm", sort=False) if len(rows) else ():
         seeds = [one.sort_values("at", kind="stable") for _, one in own.groupby("seed")]
@@ -51,6 +50,28 @@ def followed(run, **labels) -> dict:
         names = [name for name in own if name not in (*LABELS, *labels) and own[name].notna().any()]
         found[arm] = {name: np.stack([np.stack(one[name].dropna().tolist()) for one in seeds]) for name in names}
     return found
+
+
+def gained(run, k, index: tuple = ("arm", "seed"), **labels):
+    """pass@k of every path's last look minus that of its first, means over problems: a DataFrame, a column for each k.
+
+    index: the labels that tell paths apart, here the names of the rows. labels: as for `followed`.
+    """
+    from rlkit.lm.chances import pass_at
+
+    rows, index = _rows(run, labels).sort_values("at", kind="stable"), list(index)
+    rows[index] = rows[index].convert_dtypes()  # a label that other rows lack came back as a fraction
+    q = rows.groupby(index, sort=False)["q"]
+    first, last = (pass_at(np.stack(look.tolist()), k).mean(1) for look in (q.first(), q.last()))  # [N, K]
+    return pd.DataFrame(last - first, q.last().index, list(k))
+
+
+def _rows(run, labels):
+    """The looks of a run with these labels."""
+    rows = run.rollouts()
+    for name, value in {"kind": KIND, **labels}.items():
+        rows = rows[rows[name] == value] if name in rows else rows.iloc[:0]
+    return rows.dropna(axis=1, how="all")
 
 
 def progress(path: dict, by: str) -> np.ndarray:
@@ -76,3 +97,9 @@ def mean_ranks(values: dict) -> dict:
     above = (table[:, None] > table[None]).sum(0)
     level = (table[:, None] == table[None]).sum(0) - 1
     return dict(zip(values, (1 + above + level / 2).mean(-1), strict=True))
+
+
+def lead(values: dict, name) -> np.ndarray:
+    """By how much the best mean rank of all others is behind that of `name` (`mean_ranks`): above 0 if it leads."""
+    ranks = mean_ranks(values)
+    return np.min([rank for other, rank in ranks.items() if other != name], axis=0) - ranks[name]

@@ -29,6 +29,17 @@ def test_looks_are_read_back_in_order_and_only_those_asked_for(tmp_path):
         looks.progress(paths["a"], "length")
 
 
+def test_gains_of_every_path_by_hand(tmp_path):
+    pytest.importorskip("torch")
+    paths = {("nsr", 1, 3): ([0.0, 0.5], [0.5, 0.5]), ("psr", 0, 2): ([0.5, 0.5], [0.5, 1.0])}
+    rows = [
+        row(a, s, at, q, regime=r) for (a, s, r), looks in paths.items() for at, q in ((9, looks[1]), (0, looks[0]))
+    ]
+    found = looks.gained(filled(tmp_path, [{"kind": "sample"}, *rows]), [1, 2], ("regime", "arm", "seed"), part="test")
+    assert found.index.tolist() == [(3, "nsr", 1), (2, "psr", 0)] and found.columns.tolist() == [1, 2]
+    np.testing.assert_allclose(found.to_numpy(), [[0.25, 0.375], [0.25, 0.125]])
+
+
 def test_a_run_without_looks_and_seeds_that_differ(tmp_path):
     assert looks.followed(filled(tmp_path, [{"kind": "sample", "arm": "a"}]), part="test") == {}
     with pytest.raises(ValueError, match="equally many"):
@@ -50,6 +61,8 @@ def test_mean_ranks_by_hand():
     ranks = looks.mean_ranks({"a": np.array([[3.0, 1], [1, 1]]), "b": np.array([[2.0, 2], [1, 1]])})
     assert ranks["a"].tolist() == [1.5, 1.5] and ranks["b"].tolist() == [1.5, 1.5]
     assert looks.mean_ranks({"a": np.array([9.0, 9]), "b": np.array([1.0, 2]), "c": np.array([2.0, 1])})["a"] == 1
+    values = {"a": np.array([[9.0, 9], [1, 2]]), "b": np.array([[1.0, 2], [9, 9]]), "c": np.array([[2.0, 3], [0, 0]])}
+    assert looks.lead(values, "a").tolist() == [1.0, -1.0] and looks.lead(values, "c").tolist() == [-1.0, -2.0]
 
 
 def test_a_look_at_the_base_sees_no_distance():
