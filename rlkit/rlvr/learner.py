@@ -2,6 +2,7 @@
 
 import torch
 
+from rlkit import paths
 from rlkit.rlvr import arguments, batches, checkpoints, updates
 from rlkit.rlvr.evaluation import derive, evaluate, held_out
 from rlkit.runs import Step
@@ -60,9 +61,12 @@ def train(
     entropy_bonus: weight of the mean entropy of a token, from the full distribution, added to what is maximised.
     evaluation: held-out problems, `evaluation_samples` each at `temperature`, at steps 0, evaluate_every, twice that,
       ..., and the last; always with the same random numbers.
-    log_rollouts_every: rows of kind "sample" at step 1, at the multiples of it, and at the last step.
-    checkpoint: a folder. A process killed at any moment and started again with the same arguments and the same start
-      model continues bit for bit; see `continued` for what is logged. Other arguments raise ValueError.
+    log_rollouts_every: rows of kind "sample" at step 1, at the multiples of it, and at the last step: all completions
+      that the step trained on. Their logp_new is after the step's updates; their reward is what the objective got.
+    checkpoint: a folder, relative to the repository as runs are. A process killed at any moment and started again with
+      the same arguments and the same start model, on the same machine, versions and number of threads, continues bit
+      for bit; see `continued` for what is logged. Other arguments, or another start model, raise ValueError at the
+      first step. A task is known by its name, weights and max_new_tokens: what its functions do is not compared.
 
     Metrics at step 0, before any update: tokens and updates, both 0, and test_pass@1, test_pass@4, ... where there is
     an evaluation. From step 1 on, of the batch sampled by the policy before the step's updates:
@@ -82,6 +86,8 @@ def train(
     settings = dict(locals())
     trainable = {name: p for name, p in model.named_parameters() if p.requires_grad}
     problems = arguments.check(settings, trainable)
+    sampling = {"prompts": prompts_per_step, "group_size": group_size, "temperature": temperature, "seed": seed}
+    sampling |= {"control": control, "extra": dynamic_sampling}
     how = {"max_new_tokens": task.max_new_tokens, "micro_batch": micro_batch}
     how |= {"entropy_bonus": entropy_bonus, "clip_gradient": clip_gradient}
 
@@ -99,15 +105,16 @@ def train(
         frozen = updates.snapshot(parameters) if reference else None  # the reference policy
         state = {"step": -1, "cursor": 0, "tokens": 0, "updates": 0, "reset": 0}
         made_with = arguments.describe(settings, problems)
-        if checkpoint is not None:
+        folder = None if checkpoint is None else paths.home() / checkpoint
+        if folder:
             made_with["model"] = checkpoints.fingerprint(model)
-            stored, reset = checkpoints.restore(checkpoint, made_with, trainable, optimizer)
+            stored, reset = checkpoints.restore(folder, made_with, trainable, optimizer)
             state, frozen = stored or state, reset or frozen
 
         def save():
-            if checkpoint is not None:
+            if folder:
                 changed = frozen if state["reset"] else None
-                checkpoints.save(checkpoint, made_with, state, trainable, optimizer, changed)
+                checkpoints.save(folder, made_with, state, trainable, optimizer, changed)
 
         if state["step"] < 0:
             metrics, rows = test(0)
@@ -120,20 +127,8 @@ def train(
             batch = weights = None
             try:
                 # sample and judge
-                batch = batches.collect(
-                    model,
-                    tokenizer,
-                    task,
-                    problems,
-                    prompts=prompts_per_step,
-                    group_size=group_size,
-                    temperature=temperature,
-                    seed=seed,
-                    step=step,
-                    cursor=state["cursor"],
-                    control=control,
-                    extra=dynamic_sampling,
-                )
+                cursor = state["cursor"]
+                batch = batches.collect(model, tokenizer, task, problems, step=step, cursor=cursor, **sampling)
                 batches.refuse_not_finite(batch)
                 rollouts, groups = batch.rollouts, len(batch.problems)
 
@@ -149,19 +144,15 @@ def train(
                     _, entropy = updates.scores(model, rollouts, micro_batch)
 
                 # updates
-                done = []
+                done, given = [], (model, trainable, optimizer, rollouts, objective, weights, log_reference)
                 for number in range(updates_per_batch if groups else 0):
                     for part in batches.parts(groups, mini_batches, derive(seed, batches.SHUFFLE, step, number)):
-                        done.append(
-                            updates.update(
-                                model, trainable, optimizer, rollouts, objective, weights, log_reference, part, **how
-                            )
-                        )
+                        done.append(updates.update(*given, part, **how))
             except FloatingPointError as error:
                 if good is not None:
                     updates.put(parameters, good)
                 note = {"error": str(error), "step": step, "arguments": made_with}
-                where = batches.keep_failed(checkpoint, step, batch, weights, note)
+                where = batches.keep_failed(folder, step, batch, weights, note)
                 raise FloatingPointError(
                     f"step {step}: {error}. The last good step is {step - 1}; the model is as after it. "
                     f"What was sampled and rewarded is in {where}: look at batch.json"

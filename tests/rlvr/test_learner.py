@@ -10,7 +10,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file
 
 from rlkit import evaluations, paths, rlvr
@@ -71,7 +70,7 @@ def test_lora_learns_and_leaves_the_base_alone():
     with torch.no_grad():
         model.get_input_embeddings().weight.mul_(5)  # or the head, which has no adapter, would say the same to all
     base = toy.weights(model)
-    model = get_peft_model(model, LoraConfig(r=8, lora_alpha=32, target_modules="all-linear"))
+    model = toy.adapted(model, r=8, lora_alpha=32)
     steps, _ = train(12, model=(model, tokenizer), reference=True)
     rewards = metric(steps, "reward")
     assert rewards[0] < 0.3 and np.mean(rewards[-3:]) > 0.9
@@ -278,12 +277,30 @@ def test_reference_resets():
 def test_an_adapter_that_is_not_new_is_its_own_reference():
     """As in LoRA after SFT: the start policy is base plus adapter, not the base that disabling the adapter leaves."""
     model, tokenizer = toy.fresh()
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model = get_peft_model(model, LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False))
+    model = toy.adapted(model, r=4, init_lora_weights=False)
     steps, _ = train(2, model=(model, tokenizer), reference=True)
     kl = metric(steps, "kl")
     assert kl[0] == pytest.approx(0, abs=1e-9) and kl[1] > 1e-6
+
+
+@pytest.mark.slow
+def test_qlora_trains_on_a_cpu(tmp_path):
+    """4-bit weights, adapters on them: the same code path as with a large model on a GPU."""
+    pytest.importorskip("bitsandbytes")
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+
+    model, tokenizer = toy.fresh()
+    with torch.no_grad():
+        model.get_input_embeddings().weight.mul_(5)
+    model.save_pretrained(tmp_path / "model")
+    four = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.float32)
+    model = AutoModelForCausalLM.from_pretrained(tmp_path / "model", quantization_config=four, device_map="cpu")
+    model = toy.adapted(model, r=8, lora_alpha=32)
+    stored = {name: p.detach().clone() for name, p in model.named_parameters() if not p.requires_grad}
+    assert any(p.dtype == torch.uint8 for p in stored.values())
+    steps, _ = train(12, model=(model, tokenizer), reference=True, checkpoint=tmp_path / "checkpoint")
+    assert metric(steps, "reward")[0] < 0.3 and np.mean(metric(steps, "reward")[-3:]) > 0.7
+    assert all(torch.equal(p, stored[name]) for name, p in model.named_parameters() if name in stored)
 
 
 def test_only_what_requires_a_gradient_is_trained():

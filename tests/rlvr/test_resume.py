@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 
 from rlkit import rlvr
@@ -130,9 +129,7 @@ def test_a_checkpoint_changes_no_number(tmp_path, uninterrupted):
 def test_adapters_resume(tmp_path):
     def adapted():
         model, tokenizer = toy.fresh()
-        with torch.random.fork_rng():
-            torch.manual_seed(0)
-            return get_peft_model(model, LoraConfig(r=4, target_modules="all-linear")), tokenizer
+        return toy.adapted(model, r=4), tokenizer
 
     wanted, weights = whole(model=adapted(), steps=4)
     steps, _ = learner(tmp_path, model=adapted(), steps=4)

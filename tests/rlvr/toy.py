@@ -4,6 +4,7 @@ An untrained model says so once in four, whatever the prompt. Two words at most,
 """
 
 import torch
+from peft import LoraConfig, get_peft_model
 
 from rlkit.lm import models
 from rlkit.lm.tasks import Problem, Task
@@ -38,6 +39,13 @@ def ending():
         weight = model.get_input_embeddings().weight
         weight[:, 0], weight[tokenizer.eos_token_id, 0] = 0.4, 3.0
     return model, tokenizer
+
+
+def adapted(model, **options):
+    """The model with LoRA on every linear layer but the head; PEFT draws from the global state, which is kept here."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return get_peft_model(model, LoraConfig(target_modules="all-linear", **options))
 
 
 def weights(model) -> dict:
