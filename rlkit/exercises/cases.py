@@ -162,6 +162,20 @@ def _pass_at_k(rng):
     return cases
 
 
+def _at_matched(rng):
+    cases = [
+        (np.array([0.0, 0.5]), np.array([2.0, 4.0]), 0.25),
+        (np.array([0.2, 0.5, 0.3, 0.6]), np.array([1.0, 2.0, 3.0, 4.0]), 0.4),  # the first crossing of three
+        (np.array([0.2, 0.5, 0.3, 0.6]), np.array([1.0, 2.0, 3.0, 4.0]), 0.1),  # beyond it from the start
+        (np.array([0.2, 0.5, 0.3, 0.4]), np.array([1.0, 2.0, 3.0, 4.0]), 0.7),  # never there
+        (np.array([0.2, 0.2, 0.3]), np.array([1.0, 5.0, 3.0]), 0.2),
+    ]
+    for looks in rng.integers(2, 8, size=30):
+        x = np.cumsum(rng.normal(0.1, 0.1, size=looks)).round(2)
+        cases.append((x, rng.normal(size=looks).round(2), round(float(rng.uniform(0, 0.5)), 3)))
+    return cases
+
+
 EXERCISES = {
     "bandits/incremental_mean": Exercise("rlkit.bandits.policies:incremental_mean", _incremental_mean),
     "bandits/ucb_index": Exercise("rlkit.bandits.ucb:ucb_index", _ucb_index),
@@ -174,6 +188,7 @@ EXERCISES = {
     "grpo/token_weights": Exercise("rlkit.exercises.references:token_weights", _token_weights),
     "limit-of-rlvr/pass_at_k": Exercise("rlkit.stats:pass_at_k", _pass_at_k),
     "nft/nft_credit": Exercise("rlkit.exercises.references:nft_credit", _nft_credit),
+    "nsr/at_matched": Exercise("rlkit.rlvr.experiments:at_matched", _at_matched),
     "nsr/effective_number": Exercise("rlkit.rlvr.tabular:effective_number", _effective_number),
     "nsr/kl_optimum": Exercise("rlkit.rlvr.tabular:kl_optimum", _kl_optimum),
 }
