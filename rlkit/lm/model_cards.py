@@ -59,9 +59,11 @@ def readme(card: dict) -> str:
             "",
             f"Size {card['size'].upper()}, {card['parameters']:,} parameters, for `tasks.{_factory(card['task'])}`.",
             *([f"A base for reinforcement learning, {rule}."] if rule else []),
+            *([card["note"]] if card["note"] else []),
             "",
             f"Trained from nothing by {steps} on {card['batch']} demonstrations of train problems each: AdamW, peak",
-            f"learning rate {card['learning_rate']}, seed {card['seed']}, {card['cpu_seconds']} CPU-seconds.",
+            f"learning rate {card['learning_rate']}, weight decay {card['weight_decay']}, seed {card['seed']}, "
+            f"{card['cpu_seconds']} CPU-seconds.",
             "The corpus:",
             "",
             *corpus,

@@ -1,9 +1,8 @@
 """The shipped models, from nothing: `python -m rlkit.lm.pretrain NAME` trains one again and compares it with its card.
 
-A base for reinforcement learning must be able to gain and to lose. The rule, fixed before any RL: at temperature 1,
-held-out pass@1 from 0.1 to 0.4 and pass@64 at most 0.95. A recipe lists candidates in order; the first that fulfils the
-rule on validation problems is taken, and the card shows what every candidate that was tried scored. Training sees train
-problems alone, and what a card reports comes from test problems.
+Of the candidates that recipes.py lists for a base, the first that fulfils the rule on validation problems is taken, and
+the card shows what each one that was tried scored. Training sees train problems alone, and what a card reports comes
+from test problems.
 """
 
 import argparse
@@ -12,13 +11,13 @@ import math
 import time
 from collections import Counter
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from rlkit import paths, provenance
 from rlkit.lm import model_cards, models, tasks
+from rlkit.lm.recipes import BATCH, KINDS, RECIPES, RULE, Candidate, Recipe
 from rlkit.lm.rollouts import judge, sample
 from rlkit.lm.supervised import fit
 from rlkit.lm.tasks.arithmetic import STYLES
@@ -26,48 +25,9 @@ from rlkit.lm.tasks.countdown import solutions
 from rlkit.stats import pass_at_k
 
 K = (1, 4, 16, 64, 256)
-RULE = {"pass@1 from": 0.1, "pass@1 to": 0.4, "pass@64 to": 0.95}
-BATCH = 128  # sequences of one update
 SPLITS = {"validation": (96, 1), "test": (200, 2)}  # split -> problems, and the seed that draws them
 SAMPLES = 256  # for each problem, at temperature 1
 ROWS = 2048  # sampled at a time
-KINDS = ("sums", "products")  # of Countdown problems
-
-
-class Candidate(NamedTuple):
-    """task: factory and its options. corpus: parts; a part demonstrates the problems `of` one kind ("all", or what
-    `kind` says) with the options `style`, and where several parts fit, their `share` decides.
-    """
-
-    task: dict
-    corpus: list
-    steps: int
-    learning_rate: float
-
-
-class Recipe(NamedTuple):
-    """size and seed of the model, the candidates in order, and whether the rule chooses among them."""
-
-    size: str
-    seed: int
-    candidates: list
-    rule: bool = True
-
-
-def _countdown(numbers: int, sums: float, products: float, steps: int, learning_rate: float = 6e-3) -> Candidate:
-    """A teacher who adds better than it multiplies: `sums`, `products`: how often it is right on each kind."""
-    rates = zip(KINDS, (sums, products), strict=True)
-    parts = [{"of": name, "share": 1.0, "style": {"correct": correct}} for name, correct in rates]
-    return Candidate({"factory": "countdown", "numbers": numbers}, parts, steps, learning_rate)
-
-
-# A teacher equally good at all problems gives a base that is too weak, or that solves everything in 64 tries: ours
-# multiplies badly. (Two pilots of 3,000 updates met the rule as well, but were no better than blind guessing at 64.)
-RECIPES = {
-    "s-countdown": Recipe(
-        "s", 0, [_countdown(5, 0.8, 0.8, 3000), _countdown(5, 1.0, 1.0, 3000), _countdown(4, 0.9, 0.25, 5000)]
-    ),
-}
 
 
 def kind(problem) -> str:
@@ -99,8 +59,8 @@ def train(size: str, seed: int, candidate: Candidate, tell=lambda step: None) ->
     began = time.process_time()
     model, tokenizer = models.fresh(size, seed)
     draw = corpus(model_cards.task(candidate.task), candidate.corpus)
-    options = {"steps": candidate.steps, "learning_rate": candidate.learning_rate, "batch": BATCH, "seed": seed}
-    for step in fit(model, tokenizer, draw, **options):
+    rates = {"learning_rate": candidate.learning_rate, "weight_decay": candidate.weight_decay}
+    for step in fit(model, tokenizer, draw, steps=candidate.steps, batch=BATCH, seed=seed, **rates):
         tell(step)
     return model, tokenizer, time.process_time() - began
 
@@ -214,6 +174,7 @@ def write(name: str, folder: Path, tell=print, again: bool = False) -> dict:
         "cpu_seconds": round(seconds),
         "sha256": model_cards.sha256(target),
         "rule": RULE if recipe.rule else None,
+        "note": recipe.note,
         "scan": tried,
         "evaluation": evaluate(model, tokenizer, model_cards.task(candidate.task), "test"),
         "command": f"python -m rlkit.lm.pretrain {name}",
