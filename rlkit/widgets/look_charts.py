@@ -49,17 +49,17 @@ def scan_chart(gains, panels: list, slots: list, k, names: dict, chosen: int) ->
     """Every cell of a scan, every arm and seed: pass@k minus the base's, a row of panels for each k. Returns HTML.
 
     gains: DataFrame with columns k and an index of regime, arm, seed, where regime number r stands in panel
-    r // len(slots), slot r % len(slots). panels, slots: their names. names: arm -> what to call it, in order.
+    r // len(slots), slot r % len(slots). panels, slots: their names, those of slots cut at ", " into lines. names: arm -> what to call it, in order.
     chosen: the regime that is marked.
     """
-    left, top, high, gap = 64, 62, 120, 26
+    left, top, high, gap = 64, 66, 120, 26
     wide = (720 - left - 12 * (len(panels) - 1)) / len(panels)
     slot, parts, x = wide / len(slots), [], 8
     for i, name in enumerate(names.values()):
         parts.append(svg.marker(i, x + 6, 12) + svg.text(x + 16, 16, name))
         x += 36 + 7.5 * len(name)
     for p, name in enumerate(panels):
-        parts.append(svg.text(left + p * (wide + 12), top - 22, name, "start", 'font-weight="700"'))
+        parts.append(svg.text(left + p * (wide + 12), top - 24, name, "start", 'font-weight="700"'))
     for row, tries in enumerate(k):
         up, values = top + row * (high + gap), 100 * gains[tries]
         low, most = (f(0.0, f(values)) for f in (min, max))
@@ -78,7 +78,9 @@ def scan_chart(gains, panels: list, slots: list, k, names: dict, chosen: int) ->
                 parts.append(f'<path d="{line}" stroke="currentColor" stroke-opacity="{strong}"/>')
                 parts.append("" if p else svg.text(left - 6, y(value) + 4, label, "end"))
             for s, label in enumerate(slots if row == len(k) - 1 else ()):
-                parts.append(svg.text(start + (s + 0.5) * slot, up + high + 16, label, "middle", 'font-size="11"'))
+                for n, words in enumerate(label.split(", ")):  # one under the other
+                    middle, y_words = start + (s + 0.5) * slot, up + high + 16 + 14 * n
+                    parts.append(svg.text(middle, y_words, words, "middle", 'font-size="11"'))
         for (regime, arm), found in values.groupby(level=["regime", "arm"]):
             centre = left + regime // len(slots) * (wide + 12) + (regime % len(slots) + 0.5) * slot
             i = list(names).index(arm)
@@ -86,7 +88,7 @@ def scan_chart(gains, panels: list, slots: list, k, names: dict, chosen: int) ->
             for n, value in enumerate(found):
                 apart = (n - (len(found) - 1) / 2) * SEEDS_APART
                 parts.append(svg.marker(i, centre + shift + apart, y(value)))
-    height = top + len(k) * (high + gap) + 4
+    height = top + len(k) * (high + gap) + 14
     means = gains.groupby(level=["regime", "arm"], sort=False).mean()
     place = [(panels[r // len(slots)], slots[r % len(slots)]) for r, _ in means.index]
     rows = [
