@@ -49,8 +49,8 @@ def scan_chart(gains, panels: list, slots: list, k, names: dict, chosen: int) ->
     """Every cell of a scan, every arm and seed: pass@k minus the base's, a row of panels for each k. Returns HTML.
 
     gains: DataFrame with columns k and an index of regime, arm, seed, where regime number r stands in panel
-    r // len(slots), slot r % len(slots). panels, slots: their names, those of slots cut at ", " into lines. names: arm -> what to call it, in order.
-    chosen: the regime that is marked.
+    r // len(slots), slot r % len(slots). panels, slots: their names; a slot's is cut into lines at ", ".
+    names: arm -> what to call it, in order. chosen: the regime that is marked.
     """
     left, top, high, gap = 64, 66, 120, 26
     wide = (720 - left - 12 * (len(panels) - 1)) / len(panels)
