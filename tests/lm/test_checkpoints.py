@@ -184,12 +184,11 @@ def test_the_command_line_writes_a_folder_that_loads_and_compares(monkeypatch, t
     short = recipe._replace(candidates=[recipe.candidates[0]._replace(steps=2)], rule=False)
     monkeypatch.setitem(pretrain.RECIPES, name, short)
     monkeypatch.setattr(pretrain, "SPLITS", {"validation": (4, 1), "test": (4, 2)})
-    monkeypatch.setattr(pretrain, "SAMPLES", 16)
     pretrain.main([name, "--scan", "--to", str(tmp_path)])
     assert "weights: other bits than the shipped ones" in capsys.readouterr().out
     made = json.loads((tmp_path / name / "card.json").read_text())
     assert made["sha256"] == model_cards.sha256(tmp_path / name) and made["steps"] == 2
-    assert list(made["evaluation"]["pass@k"]) == ["1", "4", "16"]
+    assert list(made["evaluation"]["pass@k"]) == ["1", "4", "16", "64", "256"]
     model, _ = models.load(tmp_path / name)
     assert model.num_parameters() == made["parameters"]
     assert pretrain.compare(made, made).startswith("weights: the same bits as the shipped ones")
