@@ -1,5 +1,6 @@
 """Views of a Run, of the papers and of a verdict: core ipywidgets and inline SVG, each with a static twin."""
 
+from rlkit.widgets.arm_curves import arm_curves
 from rlkit.widgets.cards import VerdictCard
 from rlkit.widgets.curves import RewardCurves
 from rlkit.widgets.explorer import Explorer
@@ -25,6 +26,7 @@ __all__ = [
     "SampleInspector",
     "VerdictCard",
     "WhatIf",
+    "arm_curves",
     "one_log",
     "rate_panels",
     "rates",
