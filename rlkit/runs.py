@@ -246,7 +246,11 @@ class Run:
         """The logged rollouts (of one step, if given), one row each; step comes first, the other columns as logged."""
         rows = [r for r in self._rollouts.refresh() if step is None or r["step"] == step]
         columns = list(dict.fromkeys(["step"] + [name for row in rows for name in row]))
-        return pd.DataFrame(rows, columns=columns)
+        table = {name: [row.get(name) for row in rows] for name in columns}
+        # Text as objects: with pyarrow installed, pandas 3 would refuse what is no UTF-8, such as a lone surrogate.
+        return pd.DataFrame(
+            {n: pd.Series(v, dtype=object if any(type(x) is str for x in v) else None) for n, v in table.items()}
+        )
 
     def figure(self, metric: str | None = None):
         """A plotly figure of one metric (default: the first): each seed thin, their mean thick."""
