@@ -174,7 +174,7 @@ def write(name: str, folder: Path, tell=print, again: bool = False) -> dict:
         "cpu_seconds": round(seconds),
         "sha256": model_cards.sha256(target),
         "rule": RULE if recipe.rule else None,
-        "note": recipe.note,
+        "note": known["note"] if known else recipe.note,
         "scan": tried,
         "evaluation": evaluate(model, tokenizer, model_cards.task(candidate.task), "test"),
         "command": f"python -m rlkit.lm.pretrain {name}",
