@@ -2,6 +2,7 @@
 
 from rlkit.widgets.arm_curves import arm_curves
 from rlkit.widgets.cards import VerdictCard
+from rlkit.widgets.chance_dots import chance_dots
 from rlkit.widgets.curves import RewardCurves
 from rlkit.widgets.explorer import Explorer
 from rlkit.widgets.gauges import Gauges
@@ -27,6 +28,7 @@ __all__ = [
     "VerdictCard",
     "WhatIf",
     "arm_curves",
+    "chance_dots",
     "one_log",
     "rate_panels",
     "rates",
