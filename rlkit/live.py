@@ -11,7 +11,7 @@ import time
 import traceback
 
 from IPython import get_ipython
-from IPython.display import display
+from IPython.display import DisplayHandle
 
 from rlkit import checks
 from rlkit.runs import Run, Step
@@ -108,37 +108,34 @@ class Handle:
         timeout: seconds, or None for as long as it takes. Raises what the learner (or a view of its run) raised, and
         TimeoutError. Interrupting the kernel stops the run between two steps and returns what it logged.
         """
-        start, line = time.monotonic(), None
+        # The handle stands before anything is shown: an interrupt can land inside its first display.
+        start, line, shown = time.monotonic(), DisplayHandle(), False
         try:
             while not self._written.wait(0.1):
                 waited = time.monotonic() - start
                 if timeout is not None and waited > timeout:
                     raise TimeoutError(f"run {self.run.name!r} is {self.state} after {timeout} s")
-                if waited > 2:
-                    line = self._progress(line, waited)
+                if waited > 2 and get_ipython() is not None:
+                    first, shown = not shown, True
+                    self._progress(line, waited, first)
         except KeyboardInterrupt:
             # Not Thread.join: interrupted, it takes a living thread for a dead one (Python 3.11 and 3.12).
             self.stop()
             self._written.wait()  # a second interrupt gets out of a learner whose step does not end
             print(f"interrupted: stopped after step {self.run.last_step}; what was logged is kept")
-        if line:
+        if shown:
             self._progress(line, time.monotonic() - start)
         self._seen = True
         if self._failure():
             raise self._failure()
         return self.run
 
-    def _progress(self, line, seconds: float):
-        if get_ipython() is None:
-            return None
+    def _progress(self, line: DisplayHandle, seconds: float, first: bool = False) -> None:
         total = self.run.config.get("steps")
         of = f" of {total:,}" if isinstance(total, int) else ""
         step = "no step yet" if self.run.last_step is None else f"step {self.run.last_step:,}{of}"
         text = {"text/plain": f"{self.run.name}: {self.state}, {step}, {seconds:.0f} s"}
-        if line is None:
-            return display(text, raw=True, display_id=True)
-        line.update(text, raw=True)
-        return line
+        (line.display if first else line.update)(text, raw=True)
 
     def _report(self, *_) -> None:
         """After each cell: show an error that nobody waited for, once."""

@@ -24,6 +24,8 @@ from rlkit.runs import Run, Step
 LANES = ("slice", "full")
 KEY = r"[a-z0-9]+(-[a-z0-9]+)*"
 ROOT = "runs/measure"  # where the full lane keeps its runs
+KIND = "cell"  # of the rollout row that each cell logs first
+OWN = {"step", "kind", "cpu_seconds"}  # what such a row holds beside the cell
 ROLLOUTS_KEPT = 2**20  # bytes; a compact run leaves larger rollouts out
 
 
@@ -70,14 +72,18 @@ def sweep(cells, function, run: Run | None = None):
     cells: dictionaries that JSON can hold, all different, fixed in number and order; the step is the cell's number.
     function: takes its seeds from the cell and nothing from outside, so that each cell can be computed alone; metrics
     maps a name to a number or to one per seed [S]; rows (dictionaries) are kept as rollouts. Each cell logs one
-    rollout row of its own first: the cell, and the CPU-seconds it took.
+    rollout row of its own first: kind "cell", the cell, and the CPU-seconds it took.
     run: the Run it is drained into; in the full lane, cells that it already holds are skipped, and what is then in the
     run equals an uninterrupted run, CPU-seconds aside. Prints progress in the full lane, at most every 2 s.
     Raises ValueError if the run holds another grid, TypeError for cells that JSON cannot hold.
     """
     cells = json.loads(json.dumps(list(cells), default=plain))
-    if not cells or not all(isinstance(cell, dict) and not {"step", "cpu_seconds"} & set(cell) for cell in cells):
-        checks.fail("cells", cells, "a list of dictionaries, one for each cell, none with a key step or cpu_seconds")
+    if not cells or not all(
+        isinstance(cell, dict) and not {"step", "kind", "cpu_seconds"} & set(cell) for cell in cells
+    ):
+        checks.fail(
+            "cells", cells, "a list of dictionaries, one for each cell, none with a key step, kind or cpu_seconds"
+        )
     if len({json.dumps(cell, sort_keys=True) for cell in cells}) < len(cells):
         raise ValueError("cells: two of them are equal: must all be different")
     resume = run is not None and lane() == "full"
@@ -97,7 +103,7 @@ def sweep(cells, function, run: Run | None = None):
             # An error, so that no later line takes half a grid for the whole of it.
             raise RuntimeError(f"interrupted at cell {number + 1} of {len(cells)}; run it again to continue") from None
         metrics, rows = result if isinstance(result, tuple) else (result, [])
-        rows = [{**cell, "cpu_seconds": time.process_time() - began}, *rows]
+        rows = [{"kind": KIND, **cell, "cpu_seconds": time.process_time() - began}, *rows]
         if resume:  # killed between rollouts and metrics: what is there is not written twice
             rows = rows[len(run.rollouts(number)) :]
         yield Step(number, metrics, rows or None)
@@ -112,7 +118,7 @@ def sweep(cells, function, run: Run | None = None):
 def _cells_done(run: Run, cells: list) -> set:
     first = {row["step"]: row for row in reversed(run._rollouts.refresh())}
     for number, row in sorted(first.items()):
-        held = {name: value for name, value in row.items() if name not in ("step", "cpu_seconds")}
+        held = {name: value for name, value in row.items() if name not in OWN}
         if number >= len(cells) or held != cells[number]:
             raise ValueError(f"run {run.name!r}: it holds another grid at cell {number}: must be a run of these cells")
     return {record["step"] for record in run._metrics.refresh() if "metrics" in record}

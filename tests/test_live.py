@@ -4,6 +4,7 @@ import time
 import nbformat
 import numpy as np
 import pytest
+from IPython.display import DisplayHandle
 from jupyter_client import KernelManager
 from nbclient import NotebookClient
 
@@ -226,3 +227,23 @@ def test_a_real_kernel_interrupt_stops_the_run_and_leaves_no_traceback(tmp_path)
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
+
+
+def test_an_interrupt_inside_the_first_progress_line_still_ends_with_the_last_one(tmp_path, monkeypatch):
+    said = []
+
+    def display(self, data, **_):
+        said.append(data["text/plain"])
+        raise KeyboardInterrupt
+
+    def slow():
+        for step in range(100_000):
+            time.sleep(0.01)
+            yield Step(step, {"x": 1.0})
+
+    monkeypatch.setattr(DisplayHandle, "display", display)
+    monkeypatch.setattr(DisplayHandle, "update", lambda self, data, **_: said.append(data["text/plain"]))
+    handle = live(slow(), Run.create("a", {}, root=tmp_path))
+    monkeypatch.setattr("rlkit.live.get_ipython", lambda: "a shell")
+    handle.wait()
+    assert said[0].startswith("a: running, step") and said[-1].startswith("a: stopped, step") and len(said) == 2

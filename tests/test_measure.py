@@ -86,6 +86,7 @@ def test_a_sweep_logs_each_cell_as_one_step_with_its_parameters(checkout):
     assert steps.tolist() == [0, 1, 2, 3, 4, 5] and values.shape == (6, 2)
     np.testing.assert_array_equal(values[3], cell(**CELLS[3])["error"])
     assert run.rollouts()[["N", "arm"]].to_dict("records") == CELLS
+    assert (run.rollouts()["kind"] == "cell").all()  # no widget takes it for a completion
     assert measure.cpu_seconds(run) == pytest.approx(run.rollouts()["cpu_seconds"].sum())
 
 
@@ -156,7 +157,7 @@ def test_a_run_of_another_grid_is_refused(checkout):
     [
         ([], r"cells=\[\]: must be a list of dictionaries"),
         ([3], "must be a list of dictionaries"),
-        ([{"step": 1}], "none with a key step or cpu_seconds"),
+        ([{"step": 1}], "none with a key step, kind or cpu_seconds"),
         ([{"N": 1}, {"N": 1}], "two of them are equal"),
     ],
 )
