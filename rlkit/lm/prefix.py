@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from copy import copy
 
 import torch
+from torch.nn.functional import one_hot
+from transformers.cache_utils import CacheLayerMixin
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from rlkit import checks
@@ -149,5 +151,29 @@ def select(cache, index):
     """The rows `index` [B] of a cache, in that order and repeated as often as they stand there; the cache stays."""
     chosen = copy(cache)
     chosen.layers = [copy(layer) for layer in cache.layers]
-    chosen.reorder_cache(index)  # an index_select, whose gradient is cheaper than that of indexing
+    for layer in chosen.layers:
+        plain = type(layer).reorder_cache is CacheLayerMixin.reorder_cache  # an index_select of keys and values
+        if plain and torch.is_grad_enabled() and layer.get_seq_length() > 0:
+            layer.keys, layer.values = (Rows.apply(x, index) for x in (layer.keys, layer.values))
+        else:
+            layer.reorder_cache(index)
     return chosen
+
+
+class Rows(torch.autograd.Function):
+    """values[index] for values [P, ...] and index [B], with a gradient by one matrix product.
+
+    That of index_select adds the rows up one by one: a sixth of an update at prompts of 128 tokens, on a CPU.
+    """
+
+    @staticmethod
+    def forward(ctx, values, index):
+        ctx.save_for_backward(index)
+        ctx.count = len(values)
+        return values.index_select(0, index)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        (index,) = ctx.saved_tensors
+        owner = one_hot(index, ctx.count).to(gradient.dtype)  # [B, P]
+        return (owner.T @ gradient.flatten(1)).unflatten(1, gradient.shape[1:]), None

@@ -75,8 +75,9 @@ def train(
       the objective got them, are all equal: no signal in most objectives. groups (with dynamic_sampling): all sampled.
       truncated: share cut off at task.max_new_tokens. length: mean tokens, <eos> included.
       kl: k3 estimate of KL(policy || reference) per token. entropy: mean over tokens, nats, in the first pass.
-      ratio_min, ratio_max, clipped (share of tokens without gradient): over all updates. loss, gradient_norm (before
-      the cut): means over the updates. A loss near 0 is expected: advantages of a group add up to 0.
+      ratio_min, ratio_max, clipped: over all updates; clipped is the share of tokens at a bound of the ratio, where
+      the gradient is gone (cispo's cap and nft's floor keep it). loss, gradient_norm (before the cut): means over the
+      updates. A loss near 0 is expected: advantages of a group add up to 0.
       tokens: sampled so far, dropped groups included, without evaluation. updates: so far.
       test_pass@k, and a row of kind "evaluation", after the step's updates.
 

@@ -131,8 +131,9 @@ class Objective(NamedTuple):
     normaliser: (mask [P, G, T], weights [P, G], max_new_tokens) -> float, once for the whole batch.
     loss: (logp [B, T], old [B, T], reference [B, T] or None, mask [B, T], weights [B], normaliser) -> (loss, info).
       The losses of micro-batches add up to the loss of the batch. Entries outside the mask are never read; a NaN
-      inside it makes the loss NaN. info, detached: ratio_min, ratio_max, clipped (share of tokens), tokens (how
-      many), and with a reference kl (mean of k3 per token), all over the kept tokens of this micro-batch.
+      inside it makes the loss NaN. info, detached: ratio_min, ratio_max, clipped (share of tokens at a bound
+      of the ratio: clip, cap or floor), tokens (how many), and with a reference kl (mean of k3 per token), all over the
+      kept tokens of this micro-batch.
     """
 
     name: str

@@ -363,6 +363,24 @@ def drawn():
     return model, sample(model, words(), PROMPTS, 8, 40, seed=6)
 
 
+def test_the_gradient_of_repeated_rows_is_the_sum_over_them():
+    generator = torch.Generator().manual_seed(0)
+    values = torch.randn(4, 2, 3, 5, generator=generator, dtype=torch.float64, requires_grad=True)
+    index = torch.tensor([3, 0, 3, 3, 1])  # one row three times, one never
+    assert torch.equal(prefix.Rows.apply(values, index), values.index_select(0, index))
+    assert torch.autograd.gradcheck(lambda x: prefix.Rows.apply(x, index), values)
+    outer = torch.randn(5, 2, 3, 5, generator=generator, dtype=torch.float64)
+    found, expected = (
+        torch.autograd.grad((f(values, index) * outer).sum(), values)[0] for f in (prefix.Rows.apply, _pick)
+    )
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-14)
+    assert (found[2] == 0).all()
+
+
+def _pick(values, index):
+    return values.index_select(0, index)
+
+
 def test_rows_in_any_order_and_subset_score_the_same(drawn, monkeypatch):
     model, drawn = drawn
     weights = weights_of(drawn)
