@@ -56,8 +56,8 @@ _FORMATS = {"code": (0.5, 0.6), "prose": (0.3, 0.7), "direct": (0.2, 0.3)}  # as
 _NOTE = "The rule does not apply: once a strategy works, 64 tries hold several runs of it, and pass@64 is near 1."
 RECIPES = {
     "s-countdown": Recipe("s", 0, _COUNTDOWN),
-    "xs-countdown": Recipe("xs", 0, _COUNTDOWN[2:]),
-    "m-countdown": Recipe("m", 0, [_countdown(4, 0.9, 0.25, 2500, 3e-3)]),
+    "xs-countdown": Recipe("xs", 0, [_countdown(n, 0.9, 0.25, 4000, 1e-2) for n in (4, 3)]),
+    "m-countdown": Recipe("m", 0, [_countdown(n, 0.9, 0.25, 2500, 3e-3) for n in (4, 5)]),
     "s-arithmetic": Recipe(
         "s", 0, [_arithmetic(13, 4, 2400, 6e-3, steps=(0.3, 1.0), direct=(0.7, 0.2))], rule=False, note=_NOTE
     ),
