@@ -176,12 +176,27 @@ def _at_matched(rng):
     return cases
 
 
+def _pressure(rng):
+    cases = [
+        (np.array([0.5, 0.3, 0.2]), np.array([0.5, 0.5, 0.5]), np.array([9.0, 3.0, 1.0])),  # nothing to choose
+        (np.array([0.5, 0.5]), np.array([1.0, 0.0]), np.array([1.0, 1.0])),
+        (np.array([0.5, 0.5]), np.array([1.0, 0.0]), np.array([10.0, 2.0])),
+        (np.array([1.0, 0.0]), np.array([0.5, 1.0]), np.array([4.0, 4.0])),  # what is never chosen is never pushed
+        (np.array([0.5, 0.3, 0.2]), np.array([0.62, 0.7, 0.1]), np.array([24.0, 21.0, 4.0])),
+    ]
+    for number in (*rng.integers(2, 6, size=30), 10):
+        share = (rng.dirichlet(np.ones(number)) + 0.01).round(3)
+        cases.append((share / share.sum(), rng.random(number).round(2), rng.integers(1, 30, size=number).astype(float)))
+    return cases
+
+
 EXERCISES = {
     "bandits/incremental_mean": Exercise("rlkit.bandits.policies:incremental_mean", _incremental_mean),
     "bandits/ucb_index": Exercise("rlkit.bandits.ucb:ucb_index", _ucb_index),
     "bandits/softmax_gradient": Exercise("rlkit.bandits.softmax:softmax_gradient", _softmax_gradient),
     "bandits/ips": Exercise("rlkit.bandits.offline:ips", _ips),
     "bandits/lcb_index": Exercise("rlkit.bandits.offline:lcb_index", _lcb_index),
+    "echo-chamber/pressure": Exercise("rlkit.rlvr.formats:pressure", _pressure),
     "grpo/clipped_gain": Exercise("rlkit.exercises.references:clipped_gain", _clipped_gain),
     "grpo/k3": Exercise("rlkit.exercises.references:k3", _k3),
     "grpo/token_log_probability": Exercise("rlkit.exercises.references:token_log_probability", _token_log_probability),

@@ -1,0 +1,144 @@
+"""Formats of an answer, told by its first word: how often a policy uses each, and how good it is in each.
+
+Both are followed along any training, so that one sees which behaviour of a base reinforcement learning amplifies.
+"""
+
+import numpy as np
+import torch
+
+from rlkit import checks
+from rlkit.lm import prefix, rollouts, supervised
+from rlkit.rlvr.evaluation import derive
+from rlkit.runs import Step
+
+
+@torch.no_grad()
+def shares(model, tokenizer, problems: list, formats) -> np.ndarray:
+    """The exact chance that an answer begins with each word: pi(word | prompt) at temperature 1, float64 [P, F].
+
+    formats: F words of one token each. What is missing to 1 opens with something else. Raises ValueError for no
+    problems, or a word that is not one token of its own.
+    """
+    ids = [tokenizer(word, add_special_tokens=False)["input_ids"] for word in formats]
+    for word, found in zip(formats, ids, strict=True):
+        if len(found) != 1 or found[0] == tokenizer.unk_token_id:
+            checks.fail("formats", word, "words of one token each")
+    if not problems:
+        checks.fail("problems", problems, "at least one problem")
+    prompt_ids, mask = prefix.encode(tokenizer, [problem.prompt for problem in problems], prefix.device(model))
+    with prefix.dropout_off(model):
+        logits, _ = prefix.start(prefix.forward(model), prompt_ids, mask)
+    return logits.double().softmax(-1)[:, [found[0] for found in ids]].cpu().numpy()
+
+
+def accuracies(model, tokenizer, task, problems: list, formats, *, samples: int, seed: int = 0) -> np.ndarray:
+    """How often each format is right: the share of `samples` answers to each problem that are, float64 [P, F].
+
+    The format is given, as the end of the prompt, so that also one which the policy no longer chooses can be judged.
+    """
+    columns = []
+    for number, word in enumerate(formats):
+        prompts = [f"{problem.prompt} {word}" for problem in problems]
+        drawn = rollouts.sample(
+            model, tokenizer, prompts, samples, task.max_new_tokens, seed=derive(seed, number), temperature=1.0
+        )
+        columns.append(rollouts.judge(drawn, task, problems).reward_parts["correct"].double().mean(1).numpy())
+    return np.stack(columns, axis=1)
+
+
+def entropy(shares) -> np.ndarray:
+    """-sum_f p_f log p_f in nats over the last axis, [..., F] -> [...]; shares are scaled to add up to 1.
+
+    From 0 (one format only) to log F (all alike). Raises ValueError for a negative share, or none above 0.
+    """
+    shares = checks.finite("shares", shares)
+    total = shares.sum(-1, keepdims=True)
+    if (shares < 0).any() or (total <= 0).any():
+        checks.fail("shares", shares, "numbers of at least 0, not all 0")
+    p = shares / total
+    return -(p * np.log(np.where(p > 0, p, 1.0))).sum(-1)
+
+
+def pressure(share, accuracy, length=1.0) -> np.ndarray:
+    """The expected credit that a policy gradient gives to the logit of each format, [..., F].
+
+    g_f = p_f (A_f / l_f - sum_h p_h A_h / l_h) with A_f = q_f - sum_h p_h q_h, where p = softmax(logits) are shares and
+    q accuracies. l divides the loss of an answer: its length in tokens in GRPO, one number for all in Dr. GRPO. With
+    l = 1 this is p_f (q_f - mean), the replicator equation. Source: the policy gradient theorem for a softmax.
+    """
+    share, accuracy, length = (np.asarray(x, dtype=float) for x in (share, accuracy, length))
+    credit = (accuracy - (share * accuracy).sum(-1, keepdims=True)) / length
+    return share * (credit - (share * credit).sum(-1, keepdims=True))
+
+
+def watched(
+    steps, model, tokenizer, task, problems: list, formats, *, every: int = 10, samples: int = 4, seed: int = 0
+):
+    """A learner's steps, with what the model is after each: a generator of `rlkit.runs.Step`.
+
+    Added metrics: share_<word>, mean of `shares` over the held-out problems, at every step; at each `every`-th step,
+    the first included, accuracy_<word>, mean of `accuracies` from `samples` answers to each problem and format.
+    """
+    for step in steps:
+        found = dict(zip(formats, shares(model, tokenizer, problems, formats).mean(0), strict=True))
+        metrics = {f"share_{word}": float(share) for word, share in found.items()}
+        if step.step % every == 0:
+            right = accuracies(model, tokenizer, task, problems, formats, samples=samples, seed=derive(seed, step.step))
+            metrics |= {f"accuracy_{word}": float(x) for word, x in zip(formats, right.mean(0), strict=True)}
+        yield Step(step.step, step.metrics | metrics, step.rollouts)
+
+
+def expert_iteration(
+    model,
+    tokenizer,
+    task,
+    *,
+    steps: int,
+    learning_rate: float,
+    seed: int = 0,
+    problems: list | None = None,
+    prompts_per_step: int = 16,
+    group_size: int = 16,
+    updates_per_round: int = 10,
+):
+    """Expert iteration: answer, keep what is right, imitate it, and again with the better policy; yields Steps from 0.
+
+    A round samples as many answers as `updates_per_round` steps of `train` with the same prompts_per_step and
+    group_size would, keeps the correct ones, and makes that many updates of maximum likelihood, each on as many
+    of the kept answers as such a step has rows, drawn with replacement. One AdamW runs through all rounds. A round
+    without a correct answer imitates those of the round before; ValueError if there is none yet. problems: as in
+    `train`. Metrics: reward (share of correct answers of the round), tokens (sampled so far), loss, gradient_norm.
+    Source: Anthony et al. 2017 (arXiv 1705.08439); for language models STaR (arXiv 2203.14465).
+    """
+    checks.positive_int("updates_per_round", updates_per_round)
+    problems = task.problems(1024, seed, "train") if problems is None else list(problems)
+    order, pool, so_far = np.random.default_rng([checks.seed(seed), 1]), [], {"tokens": 0.0, "reward": 0.0, "update": 0}
+
+    def sampled(rng, rows: int) -> list:
+        """`rows` correct answers, of this round; a new round is sampled when the last one is used up."""
+        if so_far["update"] % updates_per_round == 0:
+            chosen = order.choice(len(problems), prompts_per_step * updates_per_round)
+            asked = [problems[i] for i in chosen]
+            drawn = rollouts.sample(
+                model, tokenizer, asked, group_size, task.max_new_tokens, seed=derive(seed, so_far["update"])
+            )
+            right = rollouts.judge(drawn, task, asked).reward_parts["correct"].flatten() >= 1
+            kept = [(asked[row // group_size].prompt, drawn.text[row]) for row in right.nonzero()[:, 0].tolist()]
+            pool[:] = kept or pool
+            so_far["reward"], so_far["tokens"] = (
+                right.double().mean().item(),
+                so_far["tokens"] + float(drawn.mask.sum()),
+            )
+        so_far["update"] += 1
+        if not pool:
+            raise ValueError("expert_iteration: no answer of the first round is correct: there is nothing to imitate")
+        return [pool[i] for i in rng.integers(len(pool), size=rows)]
+
+    def training():
+        yield Step(0, {"tokens": 0.0, "updates": 0.0})
+        options = {"steps": steps, "batch": prompts_per_step * group_size, "learning_rate": learning_rate}
+        for step in supervised.fit(model, tokenizer, sampled, seed=seed, warmup=0, schedule="constant", **options):
+            own = {name: so_far[name] for name in ("reward", "tokens")} | {"updates": float(step.step)}
+            yield Step(step.step, step.metrics | own)
+
+    return training()

@@ -1,0 +1,153 @@
+"""Shares and accuracies of formats against counts of samples and by hand; expert iteration on a task that it solves."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+from rlkit import lm, rlvr
+from rlkit.lm import models
+from rlkit.lm.tasks import Problem, Task
+from rlkit.rlvr import formats
+from rlkit.runs import Step
+from tests.rlvr.toy import GOOD, TASK, fresh
+
+WORDS = ("code", "prose", "direct")
+
+
+@pytest.fixture(scope="module")
+def untrained():
+    task = lm.tasks.arithmetic(modulus=10, terms=3)
+    return (*models.fresh("xs", 0), task, task.problems(3, 0, "test"))
+
+
+def test_shares_are_the_frequencies_of_first_words(untrained):
+    model, tokenizer, _, problems = untrained
+    exact = formats.shares(model, tokenizer, problems, WORDS)
+    assert exact.shape == (3, 3)
+    drawn = lm.sample(model, tokenizer, problems, 4000, 1, seed=3)
+    for number, word in enumerate(WORDS):
+        found = np.array([text == word for text in drawn.text]).reshape(3, -1).mean(1)
+        assert found == pytest.approx(exact[:, number], abs=4.5 * np.sqrt(exact[:, number].max() / 4000))
+    words = [word for word in tokenizer.convert_ids_to_tokens(range(256)) if word != tokenizer.unk_token]
+    assert formats.shares(model, tokenizer, problems, words).sum(1) == pytest.approx(1, abs=0.01)
+
+
+@pytest.mark.parametrize(("words", "says"), [(("code", "so answer"), "so answer"), (("nonsense",), "nonsense")])
+def test_a_format_is_one_known_token(untrained, words, says):
+    model, tokenizer, _, problems = untrained
+    with pytest.raises(ValueError, match=says):
+        formats.shares(model, tokenizer, problems, words)
+
+
+def test_shares_need_a_problem(untrained):
+    with pytest.raises(ValueError, match="problems"):
+        formats.shares(*untrained[:2], [], WORDS)
+
+
+def test_accuracy_is_judged_with_the_format_given():
+    def parts(problem, completion):  # right after "code" only; the first word is in the prompt, not in the completion
+        return {"format": 1.0, "correct": float(not completion.startswith("prose"))}
+
+    task = Task("any", {"correct": 1.0}, 2, lambda rng: None, parts, lambda problem, rng: "7")
+    model, tokenizer = models.fresh("xs", 0)
+    found = formats.accuracies(
+        model, tokenizer, task, [Problem("a", "1 :", {}), Problem("b", "2 :", {})], WORDS, samples=8
+    )
+    assert found.shape == (2, 3)
+    assert (found >= 7 / 8).all()
+    again = formats.accuracies(
+        model, tokenizer, task, [Problem("a", "1 :", {}), Problem("b", "2 :", {})], WORDS, samples=8
+    )
+    assert (found == again).all()
+
+
+def test_accuracy_of_a_trained_model_depends_on_the_format():
+    model, tokenizer = lm.load("xs-formats-0")
+    task = lm.tasks.arithmetic(modulus=10, terms=3)
+    problems = task.problems(40, 0, "validation")
+    found = formats.accuracies(model, tokenizer, task, problems, WORDS, samples=8).mean(0)
+    card = {word: row["correct"] for word, row in lm.card("xs-formats-0")["evaluation"]["first_words"].items()}
+    assert found == pytest.approx([card[word] for word in WORDS], abs=0.12)
+    assert formats.shares(model, tokenizer, problems, WORDS).mean(0) == pytest.approx([0.5, 0.3, 0.2], abs=0.05)
+
+
+def test_entropy_by_hand():
+    assert formats.entropy([1.0, 0.0, 0.0]) == 0
+    assert formats.entropy([0.25, 0.25]) == pytest.approx(np.log(2))  # scaled to add up to 1
+    assert formats.entropy(np.ones((4, 3))) == pytest.approx(np.full(4, np.log(3)))
+    for wrong in ([-0.1, 1.0], [0.0, 0.0], [np.nan, 1.0]):
+        with pytest.raises(ValueError, match="shares"):
+            formats.entropy(wrong)
+
+
+def test_pressure_is_the_gradient_of_accuracy_in_the_logits():
+    logits, accuracy, step = np.array([0.3, -0.5, 0.9]), np.array([0.6, 0.7, 0.1]), 1e-6
+
+    def mean(z):
+        return (np.exp(z) / np.exp(z).sum()) @ accuracy
+
+    by_hand = [(mean(logits + step * one) - mean(logits - step * one)) / (2 * step) for one in np.eye(3)]
+    share = np.exp(logits) / np.exp(logits).sum()
+    assert formats.pressure(share, accuracy) == pytest.approx(by_hand, abs=1e-8)
+    assert formats.pressure(share, accuracy, 4.0) == pytest.approx(np.array(by_hand) / 4, abs=1e-8)
+
+
+def test_pressure_on_a_short_wrong_format_is_larger():
+    share, accuracy = np.array([0.5, 0.5]), np.array([1.0, 0.0])
+    assert formats.pressure(share, accuracy, np.array([10.0, 2.0])) == pytest.approx(
+        [0.075, -0.075]
+    )  # 0.25 (.05 + .25)
+
+
+def test_watched_adds_what_the_model_is_after_each_step(untrained):
+    model, tokenizer, task, problems = untrained
+    steps = [Step(n, {"loss": 1.0}, [{"kind": "x"}]) for n in range(5)]
+    found = list(formats.watched(steps, model, tokenizer, task, problems, WORDS, every=2, samples=2))
+    share = formats.shares(model, tokenizer, problems, WORDS).mean(0)
+    for before, after in zip(steps, found, strict=True):
+        assert (after.step, after.rollouts, after.metrics["loss"]) == (before.step, before.rollouts, 1.0)
+        assert [after.metrics[f"share_{word}"] for word in WORDS] == share.tolist()
+        assert ("accuracy_code" in after.metrics) == (after.step % 2 == 0)
+
+
+def accuracy(model, tokenizer) -> float:
+    problems = TASK.problems(32, 5, "test")
+    return np.mean(rlvr.evaluate(model, tokenizer, TASK, problems, samples=16, seed=2)["correct"]) / 16
+
+
+def test_expert_iteration_imitates_what_was_right():
+    model, tokenizer = fresh()
+    before = accuracy(model, tokenizer)
+    options = {"prompts_per_step": 8, "group_size": 8, "updates_per_round": 5}
+    steps = list(formats.expert_iteration(model, tokenizer, TASK, steps=20, learning_rate=0.01, seed=1, **options))
+    assert [step.step for step in steps] == list(range(21))
+    assert steps[0].metrics == {"tokens": 0.0, "updates": 0.0}
+    assert len(GOOD) / 256 == pytest.approx(before, abs=0.1)
+    assert accuracy(model, tokenizer) > before + 0.3
+    tokens = [step.metrics["tokens"] for step in steps[1:]]
+    assert len(set(tokens)) == 4  # rounds
+    assert tokens[4] == tokens[0] > 5 * 64  # a round asks for all its answers at once, one word or two each
+    assert steps[-1].metrics["reward"] > steps[1].metrics["reward"]
+
+
+def test_expert_iteration_is_the_same_again():
+    def last():
+        model, tokenizer = fresh()
+        options = {"prompts_per_step": 4, "group_size": 4, "updates_per_round": 2}
+        return list(formats.expert_iteration(model, tokenizer, TASK, steps=3, learning_rate=0.01, seed=7, **options))[
+            -1
+        ]
+
+    assert last() == last()
+
+
+def test_nothing_right_is_nothing_to_imitate():
+    task = Task("never", {"correct": 1.0}, 2, TASK.draw, lambda p, c: {"format": 0.0, "correct": 0.0}, TASK.demonstrate)
+    model, tokenizer = fresh()
+    learner = formats.expert_iteration(
+        model, tokenizer, task, steps=2, learning_rate=0.01, prompts_per_step=2, group_size=2
+    )
+    assert next(learner).step == 0
+    with pytest.raises(ValueError, match="nothing to imitate"):
+        next(learner)
