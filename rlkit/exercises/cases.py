@@ -190,6 +190,18 @@ def _pressure(rng):
     return cases
 
 
+def _historical_variance(rng):
+    cases = [
+        (np.array([[0.0, 1.0]]),),
+        (np.array([[0.25, 0.25, 0.25]]),),  # the same at each visit
+        (np.array([[0.0, 0.0], [0.5, 1.0]]),),
+        (np.array([[0.0, 0.5, 1.0], [1.0, 0.0, 0.5], [0.0, 0.0, 0.25]]),),  # the order of the visits is no matter
+    ]
+    for problems in (*rng.integers(1, 4, size=30), 10):
+        cases.append(((rng.integers(0, 9, size=(problems, int(rng.integers(2, 6)))) / 8),))
+    return cases
+
+
 EXERCISES = {
     "bandits/incremental_mean": Exercise("rlkit.bandits.policies:incremental_mean", _incremental_mean),
     "bandits/ucb_index": Exercise("rlkit.bandits.ucb:ucb_index", _ucb_index),
@@ -206,4 +218,5 @@ EXERCISES = {
     "nsr/at_matched": Exercise("rlkit.rlvr.experiments:at_matched", _at_matched),
     "nsr/effective_number": Exercise("rlkit.rlvr.tabular:effective_number", _effective_number),
     "nsr/kl_optimum": Exercise("rlkit.rlvr.tabular:kl_optimum", _kl_optimum),
+    "one-shot-rlvr/historical_variance": Exercise("rlkit.rlvr.history:historical_variance", _historical_variance),
 }
