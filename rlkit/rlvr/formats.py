@@ -4,12 +4,17 @@ Both are followed along any training, so that one sees which behaviour of a base
 """
 
 import numpy as np
+import pandas as pd
 import torch
 
-from rlkit import checks
+from rlkit import checks, evaluations
 from rlkit.lm import prefix, rollouts, supervised
-from rlkit.rlvr.evaluation import derive
+from rlkit.rlvr.answers import answer_rows
+from rlkit.rlvr.evaluation import derive, evaluate, held_out
+from rlkit.rlvr.experiments import CURVE, collect, curves
 from rlkit.runs import Step
+
+KIND = "formats"
 
 
 @torch.no_grad()
@@ -86,6 +91,67 @@ def watched(
             right = accuracies(model, tokenizer, task, problems, formats, samples=samples, seed=derive(seed, step.step))
             metrics |= {f"accuracy_{word}": float(x) for word, x in zip(formats, right.mean(0), strict=True)}
         yield Step(step.step, step.metrics | metrics, step.rollouts)
+
+
+def followed(
+    learner, model, tokenizer, task, problems: list, openings: dict, *, samples, seed, every=20, show=(), **labels
+) -> tuple[dict, list]:
+    """Drain a learner into (metrics, rows), as `collect` does, with its formats: what a cell of a sweep returns.
+
+    openings: first word of each format -> the word that follows it. Along the training, `watched` on the first 64
+    problems; the curves keep these metrics alone. At the end an evaluation of `samples` answers to each problem, and a
+    row of kind "formats" with kept_<word>: the chance that a format goes on as it should, mean over problems: a policy
+    may go on under a false name. show: problems of which 8 answers each are kept for SampleInspector. seed: of the
+    training and of what is sampled here. The rows carry seed and labels.
+    """
+    labels = {"seed": seed} | labels
+    steps = watched(learner, model, tokenizer, task, problems[:64], list(openings), every=every, samples=2, seed=seed)
+    metrics, rows = collect(steps, **labels)
+    chosen = {name: x for name, x in rows[-1]["curve"].items() if name.startswith(("share_", "accuracy_"))}
+    rows[-1]["curve"] = {name: {k: np.round(v, 4).tolist() for k, v in x.items()} for name, x in chosen.items()}
+    rows.append(evaluate(model, tokenizer, task, problems, samples=samples, seed=seed) | labels)
+    kept = {}
+    for word, second in openings.items():
+        begun = [opened(problem, word) for problem in problems]
+        kept[f"kept_{word}"] = round(float(shares(model, tokenizer, begun, [second]).mean()), 4)
+    rows.append({"kind": KIND, **labels, **kept})
+    if show:
+        drawn = rollouts.sample(model, tokenizer, show, 8, task.max_new_tokens, seed=seed)
+        rows += [row | labels for row in answer_rows(tokenizer, rollouts.judge(drawn, task, show), show)]
+    return metrics, rows
+
+
+def opened(problem, word: str):
+    """The problem with the first word of its answer given."""
+    return problem._replace(id=f"{problem.id} : {word}", prompt=f"{problem.prompt} {word}")
+
+
+def paths(run, formats) -> dict:
+    """(arm, seed) -> shares of the formats after each step [E, F], of a run so far that `followed` filled."""
+    rows = run.rollouts()
+    if "kind" not in rows or not (rows["kind"] == CURVE).any():
+        return {}
+    values = [curves(run, f"share_{word}").astype({"seed": int}) for word in formats]
+    found = [one.set_index(["arm", "seed", "step"])["value"] for one in values]
+    groups = pd.concat(found, axis=1).groupby(level=["arm", "seed"], sort=False)
+    return {key: rows.to_numpy() for key, rows in groups}
+
+
+def outcomes(run, formats) -> pd.DataFrame:
+    """What became of each training of a run that `followed` filled: one row for each arm and seed.
+
+    Columns: the formats (their shares at the end); leads and lead (the most frequent one and its share); entropy of
+    the shares, nats; kept_<word>; pass@1, pass@4, ... up to the samples of the evaluation, means over problems.
+    """
+    rows = pd.DataFrame({key: path[-1] for key, path in paths(run, formats).items()}, index=list(formats)).T
+    ends = rows.to_numpy()
+    rows = rows.assign(leads=rows.idxmax(axis=1), lead=ends.max(1), entropy=entropy(ends)).rename_axis(["arm", "seed"])
+    tested = evaluations.table(run).set_index(["arm", "seed"])
+    scores = pd.DataFrame({key: held_out(row) for key, row in tested.iterrows()}).T
+    kept = run.rollouts().query("kind == @KIND").set_index(["arm", "seed"])[[f"kept_{word}" for word in formats]]
+    return rows.join(kept).join(
+        scores.rename(columns=lambda name: name.removeprefix("test_")).rename_axis(rows.index.names)
+    )
 
 
 def expert_iteration(

@@ -1,6 +1,6 @@
 """Shares that add up to 1, such as the formats of an answer, while they change: stacked areas, and paths in a triangle.
 
-Both are pure functions: arrays in, HTML out (an SVG, and the same numbers as a table).
+Pure functions: arrays, or a run, in, HTML out (an SVG, and the same numbers as a table).
 """
 
 import numpy as np
@@ -26,26 +26,41 @@ def stacked_shares(panels: dict, names, steps=None, *, columns: int = 5, title: 
     if not panels:
         checks.fail("panels", panels, "at least one")
     columns = min(checks.positive_int("columns", columns), len(panels))
-    across, down = PANEL + GAP, TALL + TOP + GAP
-    parts = []
+    wide, down = PANEL + GAP, TALL + TOP + GAP
+    parts, axes = [], []
     for number, (label, values) in enumerate(panels.items()):
         x = np.arange(len(values)) if steps is None else checks.finite("steps", steps)
         if x.shape != values.shape[:1] or len(x) < 2 or (np.diff(x) <= 0).any():
             checks.fail("steps", x, f"{len(values)} rising numbers, at least two: one for each row of {label!r}")
-        left, top = LEFT + number % columns * across, TOP + number // columns * down
+        axes.append(x)
+        left, top = LEFT + number % columns * wide, TOP + number // columns * down
         parts.append(_panel(values, x, names, label, left, top, axis=number % columns == 0))
     rows = -(-len(panels) // columns)
     said = "; ".join(
         f"{label}: {_words(values[0], names)}, then {_words(values[-1], names)}" for label, values in panels.items()
     )
-    picture = svg.frame("".join(parts), LEFT + columns * across, rows * down + TOP - GAP, title, said)
+    picture = svg.frame("".join(parts), LEFT + columns * wide, rows * down + TOP - GAP, title, said)
     cells = [
         [label, when, *(f"{100 * share:.1f} %" for share in values[at])]
         for label, values in panels.items()
         for when, at in (("first", 0), ("last", -1))
     ]
-    order = f"From below: {', '.join(names)}."
+    ends = {(x[0], x[-1]) for x in axes}
+    across = f" Steps {svg.number(x[0])} to {svg.number(x[-1])}, from left to right." if len(ends) == 1 else ""
+    order = f"From below: {', '.join(names)}; empty: anything else.{across}"
     return picture + show.note(order) + show.details("The numbers as a table", table(("", "step", *names), cells))
+
+
+def share_panels(run, formats, names) -> str:
+    """`stacked_shares` of a sweep as far as it has come, a panel for each training that `rlkit.rlvr.formats` followed.
+
+    formats: their first words. names: a name for each number of a seed. What was never trained, such as the base, has
+    no panel. Before the first training is done it says so. Needs torch.
+    """
+    from rlkit.rlvr.formats import paths
+
+    found = {f"{names[seed]}, {arm}": path for (arm, seed), path in paths(run, formats).items() if len(path) > 1}
+    return stacked_shares(found, formats) if found else show.note("The first learner is still at work.")
 
 
 def triangle(paths: dict, names, *, corner: float = CORNER, title: str = "Shares of three") -> str:
@@ -96,7 +111,8 @@ def triangle(paths: dict, names, *, corner: float = CORNER, title: str = "Shares
         parts.append(svg.text(x2 - 38, y + 4, group))
         last = values[:, -1] / values[:, -1].sum(-1, keepdims=True)
         ruled = int((last.max(-1) >= corner).sum())
-        said.append(f"{group}: {ruled} of {len(last)} end with one part at {100 * corner:g} % or more")
+        many = f"{group}: {ruled} of {len(last)} end with one part at {100 * corner:g} % or more"
+        said.append(many if len(last) > 1 else f"{group} ends at {_words(last[0], names)}")
         cells += [[group, number + 1, *(f"{100 * share:.1f} %" for share in end)] for number, end in enumerate(last)]
     words = "; ".join(said) + "."
     width = LEFT + SIDE + 190

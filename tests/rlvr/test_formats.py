@@ -111,6 +111,48 @@ def test_watched_adds_what_the_model_is_after_each_step(untrained):
         assert ("accuracy_code" in after.metrics) == (after.step % 2 == 0)
 
 
+def test_what_a_sweep_keeps_of_formats_is_read_back(untrained):
+    from rlkit.runs import Run
+    from rlkit.widgets.mixtures import share_panels
+
+    _, _, task, problems = untrained
+    openings = {"code": "x", "prose": "start", "direct": "answer"}
+    run = Run.create("formats")
+    assert formats.paths(run, WORDS) == {}
+    assert "still at work" in share_panels(run, WORDS, {1: "one"})
+    models_of = {}
+    for number, (arm, steps) in enumerate({"grpo": 2, "base": 0}.items()):
+        model, tokenizer = models_of[arm] = models.fresh("xs", 1)
+        run.log_rollouts(number, [{"kind": "cell"}])  # a row without a seed makes the others' a fraction
+        learner = [Step(0, {"tokens": 0.0})]
+        if steps:
+            options = {"steps": steps, "learning_rate": 0.01, "prompts_per_step": 2, "group_size": 4, "seed": 1}
+            learner = rlvr.train(model, tokenizer, task, rlvr.grpo(), **options)
+        metrics, rows = formats.followed(
+            learner, model, tokenizer, task, problems, openings, samples=16, seed=1, every=2, show=problems[:2], arm=arm
+        )
+        run.log(number, **metrics)
+        run.log_rollouts(number, rows)
+    found, ends = formats.paths(run, WORDS), formats.outcomes(run, WORDS)
+    assert {key: path.shape for key, path in found.items()} == {("grpo", 1): (3, 3), ("base", 1): (1, 3)}
+    for arm, (model, tokenizer) in models_of.items():
+        share = formats.shares(model, tokenizer, problems, WORDS).mean(0)
+        row = ends.loc[(arm, 1)]
+        assert found[arm, 1][-1] == pytest.approx(share, abs=1e-4)
+        assert row[list(WORDS)].tolist() == pytest.approx(share.tolist(), abs=1e-4)
+        assert (row["leads"], row["lead"]) == (WORDS[share.argmax()], found[arm, 1][-1].max())
+        assert row["entropy"] == pytest.approx(formats.entropy(found[arm, 1][-1]))
+        given = [formats.opened(problem, "prose") for problem in problems]
+        assert given[0].prompt == problems[0].prompt + " prose"
+        assert row["kept_prose"] == pytest.approx(formats.shares(model, tokenizer, given, ["start"]).mean(), abs=1e-4)
+        assert row["pass@1"] <= row["pass@4"] <= row["pass@16"]
+    answers = run.rollouts().query("kind == 'sample'")
+    assert answers.groupby("arm")["prompt"].value_counts().tolist() == [8, 8, 8, 8]
+    page = share_panels(run, WORDS, {1: "one"})
+    assert "one, grpo" in page
+    assert "one, base" not in page
+
+
 def accuracy(model, tokenizer) -> float:
     problems = TASK.problems(32, 5, "test")
     return np.mean(rlvr.evaluate(model, tokenizer, TASK, problems, samples=16, seed=2)["correct"]) / 16

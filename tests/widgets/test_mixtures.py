@@ -31,7 +31,7 @@ def test_areas_are_named_where_there_is_room_and_numbers_stand_in_a_table():
     assert ">direct</text>" not in stacked_shares({"one": [[0.9, 0.1, 0.0], [0.9, 0.1, 0.0]]}, NAMES)
     assert "<td" in page
     assert "90.0 %" in page
-    assert "From below: code, prose, direct." in page
+    assert "From below: code, prose, direct; empty: anything else. Steps 0 to 60, from left to right." in page
 
 
 def test_labels_are_escaped():
@@ -55,7 +55,7 @@ def test_the_corners_and_the_middle_of_the_triangle():
 
 def test_paths_that_end_in_a_corner_are_counted():
     page = triangle({"a": np.stack([PATH, PATH[::-1]]), "b": PATH}, NAMES)
-    assert "a: 1 of 2 end with one part at 85 % or more; b: 1 of 1 end" in page
+    assert "a: 1 of 2 end with one part at 85 % or more; b ends at code 90 %, prose 10 %, direct 0 %." in page
     assert "a: 0 of 2 end with one part at 95 % or more" in triangle({"a": np.stack([PATH] * 2)}, NAMES, corner=0.95)
 
 
