@@ -12,7 +12,7 @@ def number(value: float, width: float = 0.0) -> str:
     """Three significant digits, or as many as show two of `width`, an interval's; with a true minus sign."""
     decimals = 1 - math.floor(math.log10(width)) if width > 0 else 0
     if 0 < decimals <= 8 and abs(value) < 1e6:
-        return f"{value:.{decimals}f}".replace("-", "\u2212")
+        return f"{value:z.{decimals}f}".replace("-", "\u2212")
     mantissa, exponent, power = f"{value:.3g}".partition("e")
     return (mantissa + exponent + (str(int(power)) if power else "")).replace("-", "\u2212")
 
@@ -114,9 +114,10 @@ def picture(findings) -> str:
 
     top, bottom = 18, 18 + 22 * len(findings)
     parts = [f'<rect x="{x(lo)}" y="{top}" width="{x(hi) - x(lo):.1f}" height="{bottom - top}" opacity="0.12"/>']
-    for mark in marks:
+    near = len(marks) == 2 and x(marks[1]) - x(marks[0]) < 50  # labels side by side would touch
+    for mark, anchor in zip(marks, ("end", "start") if near else ("middle", "middle"), strict=False):
         parts.append(_line(x(mark), top - 4, x(mark), bottom, 'stroke-dasharray="4 3"'))
-        parts.append(_label(x(mark), top - 7, number(mark), "middle"))
+        parts.append(_label(x(mark), top - 7, number(mark), anchor))
     parts += [_line(x(0), top, x(0), bottom + 4, ""), _label(x(0), bottom + 15, "0", "middle")]
     said = [f"claimed: {margin(clause)}"]
     for row, (label, finding) in enumerate(findings):

@@ -3,6 +3,7 @@
 import dataclasses
 import html.parser
 import json
+import re
 import subprocess
 
 import pytest
@@ -375,6 +376,18 @@ def test_every_mark_of_the_picture_stays_inside_it(checkout):
         page = claim.verdict({"gain": interval(low, high)}).to_html()
         places = [float(part.split('"')[0]) for name in (' x1="', ' x2="', ' cx="') for part in page.split(name)[1:]]
         assert places and min(places) >= 0 and max(places) <= 440
+
+
+def test_bounds_that_lie_close_together_are_labelled_side_by_side(checkout):
+    """Seen on a card: "-0.02" and "0.02" printed over each other."""
+    clause = Clause("gap", "none", ("within", -0.02, 0.02))
+    for high, anchors in ((0.4, ["end", "start"]), (0.03, ["middle", "middle"])):
+        page = make(clauses=(clause,)).verdict({"gap": interval(-0.01, high)}).to_html()
+        assert re.findall(r'text-anchor="(\w+)">(?:\u2212)?0\.02</text>', page) == anchors
+
+
+def test_a_number_that_rounds_to_zero_has_no_sign():
+    assert cards.number(-0.0004, 0.05) == "0.000" and cards.number(-0.004, 0.05) == "\u22120.004"
 
 
 # ---- files that are not what they should be
