@@ -91,6 +91,20 @@ def equal(paths: dict, by: str, values: dict) -> dict:
     return {arm: at_matched(x[arm], y, target).reshape(values[arm][:, 0].shape) for arm, y in flat.items()}
 
 
+def compared(paths: dict, k, base: str = "base") -> dict:
+    """pass@k at equal progress: {"equal updates": arm -> [S, P, K], "equal pass@1": ..., "equal KL": ...}.
+
+    paths: arm -> path of `followed`, with the arm `base`, which is not trained: its first look stands beside the others
+    in each comparison, and sets no target. k: [K].
+    """
+    from rlkit.lm.chances import pass_at
+
+    checks.one_of("base", base, tuple(paths))
+    along = {arm: pass_at(path["q"], k) for arm, path in paths.items() if arm != base}  # [S, E, P, K]
+    start = {base: pass_at(paths[base]["q"][:, 0], k)}
+    return {f"equal {by}": equal(paths, by, along) | start for by in BY}
+
+
 def mean_ranks(values: dict) -> dict:
     """name -> mean over the last axis of its rank among all names, 1 for the largest; ties share the mean rank."""
     table = np.stack(list(values.values()))  # [names, ..., K]

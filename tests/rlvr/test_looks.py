@@ -57,6 +57,22 @@ def test_equal_progress_by_hand():
     assert looks.equal(paths, "updates", values)["fast"].tolist() == [[5, 50]]
 
 
+def test_three_comparisons_beside_a_base_that_stands_still():
+    pytest.importorskip("torch")
+    q = {"base": [[0.25]], "fast": [[0.25], [0.5], [0.75]], "slow": [[0.25], [0.25], [0.5]]}
+    kl = {"base": [0], "fast": [0, 2.0, 3.0], "slow": [0, 0.5, 1.0]}
+    paths = {a: {"at": np.arange(len(q[a]))[None], "kl": np.array([kl[a]]), "q": np.array([q[a]])} for a in q}
+    found = looks.compared(paths, [1, 2])
+    assert list(found) == ["equal updates", "equal pass@1", "equal KL"]
+    fast = [[0.75, 0.9375], [0.5, 0.75], [0.375, 0.59375]]  # at its end; as far as slow came; half-way to its 2nd look
+    for way, expected in zip(found.values(), fast, strict=True):
+        np.testing.assert_allclose(way["fast"], [[expected]])
+        np.testing.assert_allclose(way["slow"], [[[0.5, 0.75]]])  # the slow arm's end sets the target
+        np.testing.assert_allclose(way["base"], [[[0.25, 0.4375]]])
+    with pytest.raises(ValueError, match="base='start'"):
+        looks.compared(paths, [1, 2], base="start")
+
+
 def test_mean_ranks_by_hand():
     ranks = looks.mean_ranks({"a": np.array([[3.0, 1], [1, 1]]), "b": np.array([[2.0, 2], [1, 1]])})
     assert ranks["a"].tolist() == [1.5, 1.5] and ranks["b"].tolist() == [1.5, 1.5]
