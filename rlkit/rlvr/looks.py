@@ -91,6 +91,38 @@ def equal(paths: dict, by: str, values: dict) -> dict:
     return {arm: at_matched(x[arm], y, target).reshape(values[arm][:, 0].shape) for arm, y in flat.items()}
 
 
+def compared(paths: dict, k, base: str = "base") -> dict:
+    """pass@k at equal progress: {"equal updates": arm -> [S, P, K], "equal pass@1": ..., "equal KL": ...}.
+
+    paths: arm -> path of `followed`, with the arm `base`, which is not trained: its first look stands beside the others
+    in each comparison, and sets no target. k: [K].
+    """
+    from rlkit.lm.chances import pass_at
+
+    checks.one_of("base", base, tuple(paths))
+    along = {arm: pass_at(path["q"], k) for arm, path in paths.items() if arm != base}  # [S, E, P, K]
+    start = {base: pass_at(paths[base]["q"][:, 0], k)}
+    return {f"equal {by}": equal(paths, by, along) | start for by in BY}
+
+
+def at_equal(paths: dict, k, names: dict | None = None, base: str = "base") -> pd.DataFrame:
+    """`compared` as a table of means over seeds and problems: a row for each comparison and arm, the base first.
+
+    Columns: pass@k minus the base's for each k, then entropy (nats per token) and KL (nats per completion) at the same
+    place of the path. paths, k, base: as for `compared`; names: arm -> what to call it.
+    """
+    start = [paths[base][x][:, 0].mean() for x in ("entropy", "kl")]
+    names, rows = names or {}, {("start", base): [*np.zeros(len(k)), *start]}
+    arms = [arm for arm in paths if arm != base]
+    for (how, values), by in zip(compared(paths, k, base).items(), BY, strict=True):
+        own = [equal(paths, by, {arm: paths[arm][x] for arm in arms}) for x in ("entropy", "kl")]
+        for arm in arms:
+            gain = (values[arm] - values[base]).mean((0, 1))
+            rows[how, arm] = [*gain, *(x[arm].mean() for x in own)]
+    index = pd.MultiIndex.from_tuples([(how, names.get(arm, arm)) for how, arm in rows])
+    return pd.DataFrame(list(rows.values()), index, [*(f"pass@{n} - {base}" for n in k), "entropy", "KL"])
+
+
 def mean_ranks(values: dict) -> dict:
     """name -> mean over the last axis of its rank among all names, 1 for the largest; ties share the mean rank."""
     table = np.stack(list(values.values()))  # [names, ..., K]

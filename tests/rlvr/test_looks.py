@@ -57,6 +57,40 @@ def test_equal_progress_by_hand():
     assert looks.equal(paths, "updates", values)["fast"].tolist() == [[5, 50]]
 
 
+@pytest.fixture
+def three():
+    """A base that stands still, and two arms of which one is slow."""
+    q = {"base": [[0.25]], "fast": [[0.25], [0.5], [0.75]], "slow": [[0.25], [0.25], [0.5]]}
+    kl = {"base": [0.0], "fast": [0.0, 2.0, 3.0], "slow": [0.0, 0.5, 1.0]}
+    entropy = {"base": [1.0], "fast": [1.0, 0.8, 0.6], "slow": [1.0, 0.9, 0.7]}
+    arrays = {"kl": kl, "entropy": entropy, "q": q}
+    return {a: {"at": np.arange(len(q[a]))[None]} | {x: np.array([v[a]]) for x, v in arrays.items()} for a in q}
+
+
+def test_three_comparisons_beside_a_base_that_stands_still(three):
+    pytest.importorskip("torch")
+    found = looks.compared(three, [1, 2])
+    assert list(found) == ["equal updates", "equal pass@1", "equal KL"]
+    fast = [[0.75, 0.9375], [0.5, 0.75], [0.375, 0.59375]]  # at its end; as far as slow came; half-way to its 2nd look
+    for way, expected in zip(found.values(), fast, strict=True):
+        np.testing.assert_allclose(way["fast"], [[expected]])
+        np.testing.assert_allclose(way["slow"], [[[0.5, 0.75]]])  # the slow arm's end sets the target
+        np.testing.assert_allclose(way["base"], [[[0.25, 0.4375]]])
+    with pytest.raises(ValueError, match="base='start'"):
+        looks.compared(three, [1, 2], base="start")
+
+
+def test_the_table_of_the_three_comparisons(three):
+    pytest.importorskip("torch")
+    table = looks.at_equal(three, [1, 2], {"base": "the base"})
+    assert table.columns.tolist() == ["pass@1 - base", "pass@2 - base", "entropy", "KL"] and len(table) == 7
+    assert table.loc["start", "the base"].tolist() == [0, 0, 1, 0]
+    np.testing.assert_allclose(table.loc["equal updates", "fast"], [0.5, 0.5, 0.6, 3])
+    np.testing.assert_allclose(table.loc["equal pass@1", "fast"], [0.25, 0.3125, 0.8, 2])
+    np.testing.assert_allclose(table.loc["equal KL", "fast"], [0.125, 0.15625, 0.9, 1])
+    np.testing.assert_allclose(table.loc["equal KL", "slow"], [0.25, 0.3125, 0.7, 1])
+
+
 def test_mean_ranks_by_hand():
     ranks = looks.mean_ranks({"a": np.array([[3.0, 1], [1, 1]]), "b": np.array([[2.0, 2], [1, 1]])})
     assert ranks["a"].tolist() == [1.5, 1.5] and ranks["b"].tolist() == [1.5, 1.5]
