@@ -100,9 +100,10 @@ def followed(
 
     openings: first word of each format -> the word that follows it. Along the training, `watched` on the first 64
     problems; the curves keep these metrics alone. At the end an evaluation of `samples` answers to each problem, and a
-    row of kind "formats" with kept_<word>: the chance that a format goes on as it should, mean over problems: a policy
-    may go on under a false name. show: problems of which 8 answers each are kept for SampleInspector. seed: of the
-    training and of what is sampled here. The rows carry seed and labels.
+    row of kind "formats", exact means over the problems: kept_<word>, the chance that an answer that begins so goes on
+    as it should (a policy may go on under a false name), and written_<word>, the share of answers that have the second
+    word of that format, whatever the first. show: problems of which 8 answers each are kept for SampleInspector. seed:
+    of the training and of what is sampled here. The rows carry seed and labels.
     """
     labels = {"seed": seed} | labels
     steps = watched(learner, model, tokenizer, task, problems[:64], list(openings), every=every, samples=2, seed=seed)
@@ -110,11 +111,12 @@ def followed(
     chosen = {name: x for name, x in rows[-1]["curve"].items() if name.startswith(("share_", "accuracy_"))}
     rows[-1]["curve"] = {name: {k: np.round(v, 4).tolist() for k, v in x.items()} for name, x in chosen.items()}
     rows.append(evaluate(model, tokenizer, task, problems, samples=samples, seed=seed) | labels)
-    kept = {}
-    for word, second in openings.items():
-        begun = [opened(problem, word) for problem in problems]
-        kept[f"kept_{word}"] = round(float(shares(model, tokenizer, begun, [second]).mean()), 4)
-    rows.append({"kind": KIND, **labels, **kept})
+    begun = [[opened(problem, word) for problem in problems] for word in openings]
+    second = np.stack([shares(model, tokenizer, one, list(openings.values())) for one in begun], axis=1)  # [P, F, F]
+    written = (shares(model, tokenizer, problems, list(openings))[..., None] * second).sum(1).mean(0)  # [F]
+    found = {f"kept_{word}": second[:, n, n].mean() for n, word in enumerate(openings)}
+    found |= {f"written_{word}": share for word, share in zip(openings, written, strict=True)}
+    rows.append({"kind": KIND, **labels, **{name: round(float(x), 4) for name, x in found.items()}})
     if show:
         drawn = rollouts.sample(model, tokenizer, show, 8, task.max_new_tokens, seed=seed)
         rows += [row | labels for row in answer_rows(tokenizer, rollouts.judge(drawn, task, show), show)]
@@ -141,17 +143,18 @@ def outcomes(run, formats) -> pd.DataFrame:
     """What became of each training of a run that `followed` filled: one row for each arm and seed.
 
     Columns: the formats (their shares at the end); leads and lead (the most frequent one and its share); entropy of
-    the shares, nats; kept_<word>; pass@1, pass@4, ... up to the samples of the evaluation, means over problems.
+    the shares, nats; kept_<word> and written_<word> of `followed`, and lead_written, the largest of the latter; pass@1,
+    pass@4, ... up to the samples of the evaluation, means over problems.
     """
     rows = pd.DataFrame({key: path[-1] for key, path in paths(run, formats).items()}, index=list(formats)).T
     ends = rows.to_numpy()
     rows = rows.assign(leads=rows.idxmax(axis=1), lead=ends.max(1), entropy=entropy(ends)).rename_axis(["arm", "seed"])
     tested = evaluations.table(run).set_index(["arm", "seed"])
     scores = pd.DataFrame({key: held_out(row) for key, row in tested.iterrows()}).T
-    kept = run.rollouts().query("kind == @KIND").set_index(["arm", "seed"])[[f"kept_{word}" for word in formats]]
-    return rows.join(kept).join(
-        scores.rename(columns=lambda name: name.removeprefix("test_")).rename_axis(rows.index.names)
-    )
+    own = run.rollouts().query("kind == @KIND").set_index(["arm", "seed"]).filter(regex="^(kept|written)_")
+    own["lead_written"] = own.filter(like="written_").max(axis=1)
+    scores = scores.rename(columns=lambda name: name.removeprefix("test_")).rename_axis(rows.index.names)
+    return rows.join(own).join(scores)
 
 
 def expert_iteration(

@@ -145,6 +145,12 @@ def test_what_a_sweep_keeps_of_formats_is_read_back(untrained):
         given = [formats.opened(problem, "prose") for problem in problems]
         assert given[0].prompt == problems[0].prompt + " prose"
         assert row["kept_prose"] == pytest.approx(formats.shares(model, tokenizer, given, ["start"]).mean(), abs=1e-4)
+        chance = formats.shares(model, tokenizer, problems, WORDS)  # [P, F]
+        second = [
+            formats.shares(model, tokenizer, [formats.opened(p, w) for p in problems], ["start"])[:, 0] for w in WORDS
+        ]
+        assert row["written_prose"] == pytest.approx((chance * np.stack(second, axis=1)).sum(1).mean(), abs=1e-4)
+        assert row["lead_written"] == max(row[f"written_{word}"] for word in WORDS)
         assert row["pass@1"] <= row["pass@4"] <= row["pass@16"]
     answers = run.rollouts().query("kind == 'sample'")
     assert answers.groupby("arm")["prompt"].value_counts().tolist() == [8, 8, 8, 8]
