@@ -117,7 +117,8 @@ def picture(findings) -> str:
     near = len(marks) == 2 and x(marks[1]) - x(marks[0]) < 50  # labels side by side would touch
     for mark, anchor in zip(marks, ("end", "start") if near else ("middle", "middle"), strict=False):
         parts.append(_line(x(mark), top - 4, x(mark), bottom, 'stroke-dasharray="4 3"'))
-        parts.append(_label(x(mark), top - 7, number(mark), anchor))
+        if mark:  # zero has its own label, below
+            parts.append(_label(x(mark), top - 7, number(mark), anchor))
     parts += [_line(x(0), top, x(0), bottom + 4, ""), _label(x(0), bottom + 15, "0", "middle")]
     said = [f"claimed: {margin(clause)}"]
     for row, (label, finding) in enumerate(findings):
