@@ -68,7 +68,7 @@ def heading(found: Index, i: int) -> str:
     if np.isfinite(found.correct[group]).any():
         words.append(f"{int((found.correct[group] >= 1).sum())} correct")
     if found.dead[i]:
-        words.append("dead group: all rewards are equal, so it teaches nothing")
+        words.append("dead group: all rewards are equal, so a mean over the group leaves nothing to learn")
     prompt = passage(text(found.rows[i], "prompt"), CHARACTERS, 4)
     return f'<div style="font-weight:600">{prompt}</div><div style="opacity:0.85">{escape(", ".join(words))}</div>'
 

@@ -51,7 +51,7 @@ def test_it_opens_at_the_newest_step_with_the_groups_in_order(view):
     assert "48 completions in 6 groups" in c.status.value and "finished" in c.status.value
     menus = [c.step, c.order, c.answer, c.group, c.finish, c.size, c.colour, c.closer, c.other, c.prompt]
     assert all(menu.index is not None for menu in menus)  # or a front end shows it blank
-    assert "all rewards are equal, so it teaches nothing" in c.table.value
+    assert "all rewards are equal, so a mean over the group leaves nothing to learn" in c.table.value
 
 
 def test_each_control_has_a_label_and_each_button_a_tooltip(view):
