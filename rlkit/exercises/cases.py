@@ -208,7 +208,7 @@ EXERCISES = {
     "bandits/softmax_gradient": Exercise("rlkit.bandits.softmax:softmax_gradient", _softmax_gradient),
     "bandits/ips": Exercise("rlkit.bandits.offline:ips", _ips),
     "bandits/lcb_index": Exercise("rlkit.bandits.offline:lcb_index", _lcb_index),
-    "echo-chamber/pressure": Exercise("rlkit.rlvr.formats:pressure", _pressure),
+    "echo-chamber/pressure": Exercise("rlkit.rlvr.replicator:pressure", _pressure),
     "grpo/clipped_gain": Exercise("rlkit.exercises.references:clipped_gain", _clipped_gain),
     "grpo/k3": Exercise("rlkit.exercises.references:k3", _k3),
     "grpo/token_log_probability": Exercise("rlkit.exercises.references:token_log_probability", _token_log_probability),

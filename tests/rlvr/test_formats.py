@@ -8,7 +8,7 @@ pytest.importorskip("torch")
 from rlkit import lm, rlvr
 from rlkit.lm import models
 from rlkit.lm.tasks import Problem, Task
-from rlkit.rlvr import formats
+from rlkit.rlvr import formats, replicator
 from rlkit.runs import Step
 from tests.rlvr.toy import GOOD, TASK, fresh
 
@@ -72,34 +72,6 @@ def test_accuracy_of_a_trained_model_depends_on_the_format():
     assert formats.shares(model, tokenizer, problems, WORDS).mean(0) == pytest.approx([0.5, 0.3, 0.2], abs=0.05)
 
 
-def test_entropy_by_hand():
-    assert formats.entropy([1.0, 0.0, 0.0]) == 0
-    assert formats.entropy([0.25, 0.25]) == pytest.approx(np.log(2))  # scaled to add up to 1
-    assert formats.entropy(np.ones((4, 3))) == pytest.approx(np.full(4, np.log(3)))
-    for wrong in ([-0.1, 1.0], [0.0, 0.0], [np.nan, 1.0]):
-        with pytest.raises(ValueError, match="shares"):
-            formats.entropy(wrong)
-
-
-def test_pressure_is_the_gradient_of_accuracy_in_the_logits():
-    logits, accuracy, step = np.array([0.3, -0.5, 0.9]), np.array([0.6, 0.7, 0.1]), 1e-6
-
-    def mean(z):
-        return (np.exp(z) / np.exp(z).sum()) @ accuracy
-
-    by_hand = [(mean(logits + step * one) - mean(logits - step * one)) / (2 * step) for one in np.eye(3)]
-    share = np.exp(logits) / np.exp(logits).sum()
-    assert formats.pressure(share, accuracy) == pytest.approx(by_hand, abs=1e-8)
-    assert formats.pressure(share, accuracy, 4.0) == pytest.approx(np.array(by_hand) / 4, abs=1e-8)
-
-
-def test_pressure_on_a_short_wrong_format_is_larger():
-    share, accuracy = np.array([0.5, 0.5]), np.array([1.0, 0.0])
-    assert formats.pressure(share, accuracy, np.array([10.0, 2.0])) == pytest.approx(
-        [0.075, -0.075]
-    )  # 0.25 (.05 + .25)
-
-
 def test_watched_adds_what_the_model_is_after_each_step(untrained):
     model, tokenizer, task, problems = untrained
     steps = [Step(n, {"loss": 1.0}, [{"kind": "x"}]) for n in range(5)]
@@ -141,7 +113,7 @@ def test_what_a_sweep_keeps_of_formats_is_read_back(untrained):
         assert found[arm, 1][-1] == pytest.approx(share, abs=1e-4)
         assert row[list(WORDS)].tolist() == pytest.approx(share.tolist(), abs=1e-4)
         assert (row["leads"], row["lead"]) == (WORDS[share.argmax()], found[arm, 1][-1].max())
-        assert row["entropy"] == pytest.approx(formats.entropy(found[arm, 1][-1]))
+        assert row["entropy"] == pytest.approx(replicator.entropy(found[arm, 1][-1]))
         given = [formats.opened(problem, "prose") for problem in problems]
         assert given[0].prompt == problems[0].prompt + " prose"
         assert row["kept_prose"] == pytest.approx(formats.shares(model, tokenizer, given, ["start"]).mean(), abs=1e-4)
