@@ -2,6 +2,9 @@
 
 The base was chosen by the rule on its card; the learning rate on seed 1000 and validation problems (1e-4, 2e-4, 4e-4:
 0.234, 0.273, 0.294 after 200 steps from 0.184). Seeds 0 to 4 and the test problems were not looked at for that.
+
+Under a random reward pass@1 falls at this rate: divided by the group's standard deviation, noise makes gradients as
+large as a signal does. With a quarter of the rate it stays (seed 1000, validation: 0.119 to 0.111; here to 0.002).
 """
 
 import statistics
