@@ -32,14 +32,20 @@ def row(problems: list, correct: list, samples: int, *, at: int, **labels) -> di
     return {"kind": KIND, "at": at, "samples": samples, "problems": problems, "correct": correct, **labels}
 
 
+def of_kind(run, kind: str, **labels) -> pd.DataFrame:
+    """The rollout rows of a run with this kind, and with these values of its labels (arm="grpo"); none is no error."""
+    rows = run.rollouts()
+    for name, value in {"kind": kind, **labels}.items():
+        rows = rows[rows[name] == value] if name in rows else rows.iloc[:0]
+    return rows
+
+
 def table(run) -> pd.DataFrame:
     """The evaluations of a run, one row each: arm, seed, split, at, samples, problems, correct, then other labels.
 
     arm is what the row says, else run.config["arm"], else the run's name; seed likewise (else 0); split else "test".
     """
-    rows = run.rollouts()
-    rows = rows[rows["kind"] == KIND] if "kind" in rows else rows.iloc[:0]
-    rows = rows.dropna(axis=1, how="all").reset_index(drop=True)
+    rows = of_kind(run, KIND).dropna(axis=1, how="all").reset_index(drop=True)
     defaults = {"arm": run.config.get("arm", run.name), "seed": run.config.get("seed", 0), "split": "test"}
     for name, value in defaults.items():
         rows[name] = rows[name].where(rows[name].notna(), value) if name in rows else value

@@ -69,3 +69,13 @@ def test_curves_is_pass_at_k_of_each_problem():
     found = evaluations.curves(correct, 8, k)
     assert found.shape == (2, 2, 3)
     assert found[0, 1].tolist() == [pass_at_k(8, 3, one) for one in k] and found[1, 0].tolist() == [1, 1, 1]
+
+
+def test_rows_of_a_kind_and_of_labels(tmp_path):
+    run = Run.create("a", {}, root=tmp_path)
+    assert not len(evaluations.of_kind(run, "look"))
+    kinds = [("look", "x"), ("curve", "x"), ("look", "y")]
+    run.log_rollouts(0, [{"kind": kind, "arm": arm, "n": n} for n, (kind, arm) in enumerate(kinds)])
+    assert evaluations.of_kind(run, "look")["n"].tolist() == [0, 2]
+    assert evaluations.of_kind(run, "look", arm="y")["n"].tolist() == [2]
+    assert not len(evaluations.of_kind(run, "look", part="test")), "a label that no row has"

@@ -47,7 +47,7 @@ def check(settings: dict, trainable: dict) -> list:
         raise ValueError("model: has no parameter that requires a gradient: nothing to train")
     problems, evaluation = given["problems"], given["evaluation"]
     if problems is None:
-        problems = _default_problems(task, given["seed"])
+        problems = default_problems(task, given["seed"])
     if not problems:
         checks.fail("problems", problems, "at least one problem")
     if evaluation is not None and not evaluation:
@@ -60,7 +60,8 @@ def check(settings: dict, trainable: dict) -> list:
     return list(problems)
 
 
-def _default_problems(task, seed: int) -> list:
+def default_problems(task, seed: int) -> list:
+    """1,024 training problems drawn from `seed`, or 512, 256, ... where the task has fewer."""
     number = PROBLEMS
     while True:
         try:

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from rlkit import checks
-from rlkit.evaluations import KIND
+from rlkit.evaluations import KIND, of_kind
 
 CURVE = "curve"
 
@@ -37,8 +37,7 @@ def curves(run, metric: str) -> pd.DataFrame:
 
     Raises ValueError for a run without such rows or an unknown metric.
     """
-    rows = run.rollouts()
-    rows = rows[rows["kind"] == CURVE] if "kind" in rows else rows.iloc[:0]
+    rows = of_kind(run, CURVE)
     if not len(rows):
         raise ValueError(f"run {run.name!r}: it holds no curves: must be filled by cells that return collect(...)")
     known = list(dict.fromkeys(name for curve in rows["curve"] for name in curve))

@@ -10,6 +10,7 @@ import torch
 from rlkit import checks, evaluations
 from rlkit.lm import prefix, rollouts, supervised
 from rlkit.rlvr.answers import answer_rows
+from rlkit.rlvr.arguments import default_problems
 from rlkit.rlvr.evaluation import derive, evaluate, held_out
 from rlkit.rlvr.experiments import CURVE, collect, curves
 from rlkit.rlvr.replicator import entropy
@@ -44,10 +45,8 @@ def accuracies(model, tokenizer, task, problems: list, formats, *, samples: int,
     """
     columns = []
     for number, word in enumerate(formats):
-        prompts = [f"{problem.prompt} {word}" for problem in problems]
-        drawn = rollouts.sample(
-            model, tokenizer, prompts, samples, task.max_new_tokens, seed=derive(seed, number), temperature=1.0
-        )
+        begun = [opened(problem, word) for problem in problems]
+        drawn = rollouts.sample(model, tokenizer, begun, samples, task.max_new_tokens, seed=derive(seed, number))
         columns.append(rollouts.judge(drawn, task, problems).reward_parts["correct"].double().mean(1).numpy())
     return np.stack(columns, axis=1)
 
@@ -106,8 +105,7 @@ def opened(problem, word: str):
 
 def paths(run, formats) -> dict:
     """(arm, seed) -> shares of the formats after each step [E, F], of a run so far that `followed` filled."""
-    rows = run.rollouts()
-    if "kind" not in rows or not (rows["kind"] == CURVE).any():
+    if not len(evaluations.of_kind(run, CURVE)):
         return {}
     values = [curves(run, f"share_{word}").astype({"seed": int}) for word in formats]
     found = [one.set_index(["arm", "seed", "step"])["value"] for one in values]
@@ -127,7 +125,7 @@ def outcomes(run, formats) -> pd.DataFrame:
     rows = rows.assign(leads=rows.idxmax(axis=1), lead=ends.max(1), entropy=entropy(ends)).rename_axis(["arm", "seed"])
     tested = evaluations.table(run).set_index(["arm", "seed"])
     scores = pd.DataFrame({key: held_out(row) for key, row in tested.iterrows()}).T
-    own = run.rollouts().query("kind == @KIND").set_index(["arm", "seed"]).filter(regex="^(kept|written)_")
+    own = evaluations.of_kind(run, KIND).set_index(["arm", "seed"]).filter(regex="^(kept|written)_")
     own["lead_written"] = own.filter(like="written_").max(axis=1)
     scores = scores.rename(columns=lambda name: name.removeprefix("test_")).rename_axis(rows.index.names)
     return rows.join(own).join(scores)
@@ -156,7 +154,7 @@ def expert_iteration(
     Source: Anthony et al. 2017 (arXiv 1705.08439); for language models STaR (arXiv 2203.14465).
     """
     checks.positive_int("updates_per_round", updates_per_round)
-    problems = task.problems(1024, seed, "train") if problems is None else list(problems)
+    problems = default_problems(task, seed) if problems is None else list(problems)
     order, pool, so_far = np.random.default_rng([checks.seed(seed), 1]), [], {"tokens": 0.0, "reward": 0.0, "update": 0}
 
     def sampled(rng, rows: int) -> list:
@@ -170,10 +168,8 @@ def expert_iteration(
             right = rollouts.judge(drawn, task, asked).reward_parts["correct"].flatten() >= 1
             kept = [(asked[row // group_size].prompt, drawn.text[row]) for row in right.nonzero()[:, 0].tolist()]
             pool[:] = kept or pool
-            so_far["reward"], so_far["tokens"] = (
-                right.double().mean().item(),
-                so_far["tokens"] + float(drawn.mask.sum()),
-            )
+            so_far["reward"] = right.double().mean().item()
+            so_far["tokens"] += float(drawn.mask.sum())
         so_far["update"] += 1
         if not pool:
             raise ValueError("expert_iteration: no answer of the first round is correct: there is nothing to imitate")

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from rlkit import checks
+from rlkit.evaluations import of_kind
 from rlkit.rlvr.experiments import at_matched
 
 KIND = "look"
@@ -41,7 +42,7 @@ def followed(run, **labels) -> dict:
     looks have, such as chances at another temperature, has those alone on its axis E. Empty while there is no look.
     Raises ValueError if the seeds of an arm were not looked at equally often.
     """
-    rows = _rows(run, labels)
+    rows = of_kind(run, KIND, **labels).dropna(axis=1, how="all")
     found = {}
     for arm, own in rows.groupby("arm", sort=False) if len(rows) else ():
         seeds = [one.sort_values("at", kind="stable") for _, one in own.groupby("seed")]
@@ -59,19 +60,12 @@ def gained(run, k, index: tuple = ("arm", "seed"), **labels):
     """
     from rlkit.lm.chances import pass_at
 
-    rows, index = _rows(run, labels).sort_values("at", kind="stable"), list(index)
+    rows, index = of_kind(run, KIND, **labels).dropna(axis=1, how="all"), list(index)
+    rows = rows.sort_values("at", kind="stable")
     rows[index] = rows[index].convert_dtypes()  # a label that other rows lack came back as a fraction
     q = rows.groupby(index, sort=False)["q"]
     first, last = (pass_at(np.stack(look.tolist()), k).mean(1) for look in (q.first(), q.last()))  # [N, K]
     return pd.DataFrame(last - first, q.last().index, list(k))
-
-
-def _rows(run, labels):
-    """The looks of a run with these labels."""
-    rows = run.rollouts()
-    for name, value in {"kind": KIND, **labels}.items():
-        rows = rows[rows[name] == value] if name in rows else rows.iloc[:0]
-    return rows.dropna(axis=1, how="all")
 
 
 def progress(path: dict, by: str) -> np.ndarray:

@@ -3,6 +3,7 @@
 import numpy as np
 
 from rlkit import checks
+from rlkit.evaluations import of_kind
 from rlkit.runs import Run
 from rlkit.widgets import show, svg
 
@@ -17,8 +18,7 @@ def arm_curves(run: Run, metrics: dict, smoothing: int = 10, height: int = 240) 
     from rlkit.rlvr.experiments import CURVE, curves
 
     checks.positive_int("smoothing", smoothing)
-    rows = run.rollouts()
-    if "kind" not in rows or not (rows["kind"] == CURVE).any():
+    if not len(of_kind(run, CURVE)):
         return show.note("The first learner is still at work.")
     page = ""
     for metric, words in metrics.items():

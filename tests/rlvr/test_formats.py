@@ -171,3 +171,12 @@ def test_nothing_right_is_nothing_to_imitate():
     assert next(learner).step == 0
     with pytest.raises(ValueError, match="nothing to imitate"):
         next(learner)
+
+
+def test_expert_iteration_takes_the_problems_that_there_are():
+    """A task of fewer than 1,024 training problems, as in `train`."""
+    task = lm.tasks.arithmetic(modulus=5, terms=2)
+    with pytest.raises(ValueError):
+        task.problems(1024, 0, "train")
+    model, tokenizer = models.fresh("xs", 0)
+    assert next(formats.expert_iteration(model, tokenizer, task, steps=1, learning_rate=0.01)).step == 0
