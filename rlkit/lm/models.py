@@ -12,14 +12,15 @@ from pathlib import Path
 
 import torch
 from huggingface_hub import constants, get_session
-from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, Qwen3Config, Qwen3ForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig, Qwen3Config, Qwen3ForCausalLM
 from transformers.utils import logging
 
 from rlkit import checks, paths
-from rlkit.lm import vocabulary
+from rlkit.lm import adapters, footprint, vocabulary
+from rlkit.lm.adapters import lora_config
 from rlkit.lm.model_cards import card, names
 
-__all__ = ["SIZES", "card", "fresh", "load", "names", "save"]
+__all__ = ["SIZES", "card", "fresh", "load", "lora_config", "names", "save"]
 
 SPREAD = 0.08  # of initial weights: the usual 0.02 is for widths of thousands; at these it starts slowly
 # size -> hidden size, layers, heads. XS 0.03, S 0.11, M 0.8 million parameters.
@@ -65,33 +66,54 @@ def fresh(size: str, seed: int) -> tuple:
     return model.eval(), tokenizer
 
 
-def load(name_or_path, *, dtype=None, device=None) -> tuple:
+def load(name_or_path, *, quantize=None, lora=None, dtype=None, device=None, seed: int = 0) -> tuple:
     """(model, tokenizer), the model in eval mode: dropout is off in sampling, scoring and training alike.
 
     name_or_path: a shipped model (`names()`), a local folder (relative to the working folder, else the repository; a
-    plain model or a PEFT adapter), or a hub id `owner/name`, looked for in the local cache first. dtype: a torch.dtype;
-    None takes the stored one. device: "cpu", "cuda", ...; None leaves the model on the CPU.
+    plain model or a PEFT adapter), or a hub id `owner/name`, looked for in the local cache first.
+    quantize: "nf4" holds the weights of all linear layers but the head in 4 bits (bitsandbytes, on CUDA and on CPUs);
+    they cannot be trained, an adapter on them can. lora: a rank, for an adapter on all linear layers, or a
+    peft.LoraConfig; the adapter is new, in fp32, drawn from `seed`, and alone is trainable.
+    device: "cpu", "cuda", ...; None takes CUDA where there is one, the CPU for a shipped model.
+    dtype: of weights and products; None: fp32 on CPUs and for shipped models, on CUDA bf16 from compute capability 8.0
+    and fp16 before, whatever the file holds. Without an adapter, train in fp32: 16 bits swallow small updates.
 
     A shipped model is so small that threads only cost: loading one sets torch.set_num_threads(1) for this process.
     A tokenizer without a padding token pads with its end token; rlkit masks by length, so that end token still counts.
 
-    Raises ValueError for what does not exist (it lists what does) or holds no safetensors, ConnectionError at once for
-    a hub id that is not in the cache while the hub cannot be reached.
+    Raises ValueError for what does not exist (it lists what does) or holds no safetensors, and for bad arguments;
+    ConnectionError at once for a hub id that is not in the cache while the hub cannot be reached; MemoryError, before
+    weights are read, that says how much is missing and what would fit.
     """
-    text = str(name_or_path)
-    if text in names():
+    text, seed = str(name_or_path), checks.seed(seed)
+    shipped = text in names()
+    device = adapters.place(device, shipped)
+    if dtype is None:
+        dtype = torch.float32 if shipped else adapters.dtype_of(device)
+    config = None if lora is None else adapters.lora_config(lora)
+    quantization = adapters.quantization(quantize, dtype)
+    how = {"dtype": dtype, "device": device, "quantization": quantization, "rank": config.r if config else 0}
+    if shipped:
         torch.set_num_threads(1)
         with _no_progress_bar():
-            model, tokenizer = _read(paths.data("models") / text, dtype=dtype)
+            model, tokenizer = _read(paths.data("models") / text, **how)
     elif folder := next((f for f in (Path(text), paths.home() / text) if text and f.is_dir()), None):
-        model, tokenizer = _adapter(folder, dtype) if _is_adapter(folder) else _folder(folder, dtype)
+        if _is_adapter(folder) and config:
+            checks.fail("lora", lora, f"None: {folder} holds an adapter already")
+        model, tokenizer = (_adapter if _is_adapter(folder) else _folder)(folder, **how)
     elif HUB_ID.fullmatch(text):
-        model, tokenizer = _hub(text, dtype)
+        model, tokenizer = _hub(text, **how)
     else:
         checks.fail("name_or_path", text, f"one of {', '.join(names())}; or a folder; or a hub id like owner/name")
     if tokenizer.pad_token is None:
+        if tokenizer.eos_token is None:
+            raise ValueError(f"name_or_path={text!r}: its tokenizer has neither a padding nor an end token")
         tokenizer.pad_token = tokenizer.eos_token
-    return (model if device is None else model.to(device)).eval(), tokenizer
+    if config:
+        model = adapters.attach(model, config, seed)
+    elif quantization and not hasattr(model, "peft_config"):
+        model.requires_grad_(False)  # what is left in full precision (embeddings, norms) is not to drift alone
+    return model.eval(), tokenizer
 
 
 def save(model, tokenizer, folder) -> None:
@@ -112,27 +134,33 @@ def _no_progress_bar():
         logging.enable_progress_bar() if shown else None
 
 
-def _read(source, dtype, **options) -> tuple:
+def _read(source, dtype, device, quantization, rank, **options) -> tuple:
     options |= {"trust_remote_code": False}
     tokenizer = AutoTokenizer.from_pretrained(source, **options)
-    dtype = "auto" if dtype is None else dtype
-    return AutoModelForCausalLM.from_pretrained(source, dtype=dtype, use_safetensors=True, **options), tokenizer
+    config = AutoConfig.from_pretrained(source, **options)
+    if quantization and getattr(config, "quantization_config", None):
+        raise ValueError(f"quantize='nf4': must be None: {source} is quantised already")
+    footprint.refuse_too_large(config, source, dtype, device, quantization, rank)
+    if quantization:
+        options |= {"quantization_config": quantization, "device_map": {"": device}}
+    model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype, use_safetensors=True, **options)
+    return model.to(device), tokenizer
 
 
 def _is_adapter(folder: Path) -> bool:
     return (folder / "adapter_config.json").is_file()
 
 
-def _folder(folder: Path, dtype) -> tuple:
+def _folder(folder: Path, **how) -> tuple:
     for wanted in ("config.json", "*.safetensors", "tokenizer*"):
         if not any(folder.glob(wanted)):
             raise ValueError(
                 f"{folder}: not a model that rlkit loads: it holds no {wanted} (pickled weights are not read)"
             )
-    return _read(folder, dtype)
+    return _read(folder, **how)
 
 
-def _adapter(folder: Path, dtype) -> tuple:
+def _adapter(folder: Path, quantization, rank, **how) -> tuple:
     """The adapter's base model with the adapter on it, ready for more training."""
     from peft import PeftModel  # slow to import, and most models have no adapter
 
@@ -143,15 +171,15 @@ def _adapter(folder: Path, dtype) -> tuple:
     shipped = Path(base).name if not Path(base).is_dir() and Path(base).name in names() else base
     if Path(shipped).is_dir() and _is_adapter(Path(shipped)):
         raise ValueError(f"{folder}: its base {base} is an adapter too: must be a plain model")
-    model, tokenizer = load(shipped, dtype=dtype)
+    model, tokenizer = load(shipped, quantize="nf4" if quantization else None, **how)
     if any(folder.glob("tokenizer*")):
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     return PeftModel.from_pretrained(model, folder, is_trainable=True, use_safetensors=True), tokenizer
 
 
-def _hub(name: str, dtype) -> tuple:
+def _hub(name: str, **how) -> tuple:
     try:
-        return _read(name, dtype, local_files_only=True)
+        return _read(name, **how, local_files_only=True)
     except OSError:  # not (wholly) in the cache
         pass
     if not _hub_answers():
@@ -160,7 +188,7 @@ def _hub(name: str, dtype) -> tuple:
             f"it, copy its folder here and load that, or take a shipped model ({', '.join(names())})"
         )
     try:
-        return _read(name, dtype)
+        return _read(name, **how)
     except OSError as error:
         raise ValueError(f"name_or_path={name!r}: {str(error).strip().splitlines()[0]}") from error
 

@@ -1,18 +1,19 @@
 """A causal language model over prompts that many rows share: each prompt runs once, its cache is repeated for its rows.
 
 Prompts are padded on the left, so that every completion starts at the same column; the mask hides the padding and
-positions count from each prompt's first token. Any causal model of transformers whose cache can be repeated row by row
-works, with adapters and quantised weights too; recurrent states and cross attention are refused.
+positions count from each prompt's first token. That works for any causal model of transformers whose cache can be
+repeated row by row, with adapters and quantised weights too. Others, with recurrent states for instance, run every
+row's whole text again: slower, the same numbers.
 """
 
 import inspect
+import warnings
 from contextlib import contextmanager
 from copy import copy
 
 import torch
-from torch.nn.functional import one_hot
+from torch.nn.functional import one_hot, pad
 from transformers.cache_utils import CacheLayerMixin
-from transformers.modeling_layers import GradientCheckpointingLayer
 
 from rlkit import checks
 
@@ -42,40 +43,6 @@ def dropout_off(model):
     finally:
         for module, training in modes:
             module.training = training
-
-
-def checkpointed(model) -> list:
-    """The layers whose gradient checkpointing is on."""
-    layers = (module for module in model.modules() if isinstance(module, GradientCheckpointingLayer))
-    return [layer for layer in layers if layer.gradient_checkpointing]
-
-
-@contextmanager
-def recomputing(layers: list):
-    """Layers that checkpoint inside the block though the model is in eval mode; dropout is off when they recompute too.
-
-    transformers checkpoints a layer only in train mode, and recomputes it in the mode that it finds during backward,
-    when the block is over: both would put dropout back on.
-    """
-    own = [layer._gradient_checkpointing_func for layer in layers]
-
-    def without_dropout(layer, checkpoint):
-        def run(function, *arguments):
-            def quiet(*arguments):
-                with dropout_off(layer):
-                    return function(*arguments)
-
-            return checkpoint(quiet, *arguments)
-
-        return run
-
-    for layer, function in zip(layers, own, strict=True):
-        layer.training, layer._gradient_checkpointing_func = True, without_dropout(layer, function)
-    try:
-        yield
-    finally:
-        for layer, function in zip(layers, own, strict=True):
-            layer._gradient_checkpointing_func = function
 
 
 def encode(tokenizer, prompts: list, device=None) -> tuple:
@@ -109,6 +76,11 @@ def device(model):
     return model.get_input_embeddings().weight.device
 
 
+def inner(model):
+    """The model of transformers inside an adapter's, or the model itself."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
 def forward(model):
     """call(ids [B, T], mask [B, past + T] or None, positions [B, T], cache, keep) -> (logits [B, keep, V], cache).
 
@@ -119,8 +91,7 @@ def forward(model):
         raise ValueError(
             "model: has a prompt-learning adapter: must be a plain model or have adapters of weights (LoRA)"
         )
-    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
-    known = inspect.signature(inner.forward).parameters
+    known = inspect.signature(inner(model).forward).parameters
 
     def call(ids, mask, positions, cache, keep: int):
         options = {"position_ids": positions} if "position_ids" in known else {}
@@ -132,19 +103,39 @@ def forward(model):
     return call
 
 
-def start(call, ids, mask) -> tuple:
+def start(call, ids, mask, cache=None) -> tuple:
     """(logits [P, V] after each prompt, cache) of left-padded prompts [P, T]; keeps the gradient.
 
-    Raises ValueError for a model whose cache cannot be repeated row by row.
+    cache: an empty one to fill, or None for the model's own. The cache is None, and a warning says so, for a model
+    whose cache cannot be repeated row by row.
     """
     full = bool(mask.all())
-    logits, cache = call(ids, None if full else mask.long(), (mask.long().cumsum(1) - 1).clamp(min=0), None, 1)
+    logits, cache = call(ids, None if full else mask.long(), (mask.long().cumsum(1) - 1).clamp(min=0), cache, 1)
     layers = getattr(cache, "layers", None) or [cache]
     for layer in layers:
         if layer is cache or hasattr(layer, "recurrent_states") or not hasattr(layer, "reorder_cache"):
-            name = type(layer).__name__
-            raise ValueError(f"model: its cache ({name}) cannot be repeated row by row: must hold keys and values only")
+            warn_without_cache(type(layer).__name__)
+            return logits[:, -1], None
     return logits[:, -1], cache
+
+
+def warn_without_cache(name: str) -> None:
+    """Say (once, as Python's warnings do) that prompts are not shared."""
+    warnings.warn(
+        f"the model's cache ({name}) cannot be shared by the rows of a prompt: every row runs its whole text again",
+        stacklevel=2,
+    )
+
+
+def columns(prompt_mask, steps: int):
+    """Mask [b, T + steps] and positions of left-padded prompts with `steps` tokens behind them."""
+    seen = pad(prompt_mask.long(), (0, steps), value=1)
+    return seen, (seen.cumsum(1) - 1).clamp(min=0)
+
+
+def behind(keys, more):
+    """Keys or values [b, heads, T, d] with more behind them."""
+    return torch.cat([keys, more], dim=-2)
 
 
 def select(cache, index):

@@ -7,16 +7,12 @@ model's generation config but its end tokens.
 from typing import NamedTuple
 
 import torch
-from torch.nn.functional import pad
 
 from rlkit import checks
-from rlkit.lm import prefix
+from rlkit.lm import decoding, heads, prefix
 from rlkit.lm.scoring import score_tokens
 
 __all__ = ["Rollouts", "judge", "sample", "score_tokens"]
-
-DROP_AT = 0.125  # share of finished rows at which the others are copied out: copying a cache costs about one step
-
 
 class Rollouts(NamedTuple):
     """P prompts with G completions each: B = P*G rows, row p*G + g.
@@ -62,7 +58,8 @@ def sample(
 
     Each prompt is encoded once; rows that finished leave the batch. Token t of a row is the inverse cumulative
     distribution at a uniform number that depends on seed, t, row and number of rows alone: leaving changes no draw.
-    Raises ValueError for bad arguments and for models that cannot share a prompt (see prefix.py).
+    On CUDA the steps run as a CUDA graph with a cache of fixed length (see decoding.py). A model whose cache cannot be
+    shared says so once and runs every row's whole text at every step. Raises ValueError for bad arguments.
     """
     prompts = [getattr(prompt, "prompt", prompt) for prompt in prompts]
     if not prompts or not all(isinstance(prompt, str) for prompt in prompts):
@@ -86,6 +83,8 @@ def sample(
         ids, logp, length, stopped = _draw(
             model, prompt_ids, prompt_mask, uniform, ends, fill=fill, temperature=temperature, top_p=top_p
         )
+    if device.type == "cuda":
+        torch.cuda.empty_cache()  # only so does the memory of a CUDA graph come back
     longest = int(length.max())
     mask = torch.arange(longest, device=device) < length[:, None]
     kept = [row[:n] for row, n in zip(ids.tolist(), (length - stopped.long()).tolist(), strict=True)]
@@ -112,14 +111,9 @@ def _draw(model, prompt_ids, prompt_mask, uniform, ends, *, fill, temperature, t
     ids = torch.full((rows, steps), fill, device=device)
     logp = torch.zeros(rows, steps, device=device)
     length, stopped = torch.full((rows,), steps, device=device), torch.zeros(rows, dtype=torch.bool, device=device)
-    call = prefix.forward(model)
-    logits, cache = prefix.start(call, prompt_ids, prompt_mask)
-    prompt = torch.arange(rows, device=device) // group_size
-    logits, cache = logits[prompt], prefix.select(cache, prompt)
-    positions = prompt_mask.sum(1)[prompt, None]  # of the next token, [B, 1]
-    seen = None  # [B, past + 1]: needed only to hide padding
-    if not prompt_mask.all():
-        seen = pad(prompt_mask.long(), (0, steps), value=1)[prompt]
+    call, project = heads.apart(model, rows)
+    logits, rest = decoding.decoder(model, call, project, prompt_ids, prompt_mask, group_size, steps)
+    logits = logits.repeat_interleave(group_size, 0)
     live = torch.arange(rows, device=device)  # the rows that are still in the batch
     for step in range(steps):
         token, token_logp = pick(logits, uniform[step, live], temperature, top_p)
@@ -132,14 +126,11 @@ def _draw(model, prompt_ids, prompt_mask, uniform, ends, *, fill, temperature, t
         left = int(running.sum())
         if left == 0 or step + 1 == steps:
             break
-        if len(live) - left >= max(1, DROP_AT * len(live)):
+        if len(live) - left >= max(1, rest.drop_at * len(live)):
             stay = running.nonzero()[:, 0]
-            live, token, positions = live[stay], token[stay], positions[stay]
-            seen = None if seen is None else seen[stay]
-            cache.reorder_cache(stay)
-        mask = None if seen is None else seen[:, : prompt_ids.shape[1] + step + 1]
-        logits, cache = call(token[:, None], mask, positions + step, cache, 1)
-        logits = logits[:, -1]
+            live, token = live[stay], token[stay]
+            rest.keep(stay)
+        logits = rest.advance(token, step)
     return ids, logp, length, stopped
 
 

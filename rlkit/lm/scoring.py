@@ -2,9 +2,10 @@
 
 import torch
 from torch.nn.functional import pad
+from torch.utils.checkpoint import checkpoint
 
 from rlkit import checks
-from rlkit.lm import prefix
+from rlkit.lm import checkpointing, heads, prefix
 
 SPLIT_AT = 256  # tokens of padding that one more pass through the model is worth
 
@@ -18,7 +19,9 @@ def score_tokens(model, rollouts, rows=None, *, temperature: float | None = None
 
     rows: indices [B'] into the rollouts, in any order; None for all. entropy=True returns (logp, entropy [B', T]) with
     entropy -sum_v pi(v) log pi(v) over the whole vocabulary, 0 where mask is False, differentiable too.
-    With gradient checkpointing on, layers take no cache: every row then runs in full, layer by layer recomputed.
+    With gradient checkpointing on (model.gradient_checkpointing_enable()), layers keep their inputs alone and recompute
+    in backward; prompts are shared all the same. A model whose cache cannot be repeated runs every row in full.
+    A large vocabulary is taken a few tokens at a time, so that the logits of all never stand in memory together.
     Raises ValueError for rollouts at top_p below 1 or temperature 0 unless a temperature is given: their recorded
     numbers are not those of a softmax.
     """
@@ -34,14 +37,15 @@ def score_tokens(model, rollouts, rows=None, *, temperature: float | None = None
     prompts, prompt = (rows // rollouts.group_size).unique(return_inverse=True)  # each prompt of the rows once
     used = rollouts.prompt_mask[prompts].any(0)
     prompt_ids, prompt_mask = (x[prompts][:, used] for x in (rollouts.prompt_ids, rollouts.prompt_mask))
-    layers = prefix.checkpointed(model) if torch.is_grad_enabled() else []
+    layers = checkpointing.checkpointed(model) if torch.is_grad_enabled() else []
+    call, project = heads.apart(model, len(rows) * mask.shape[1])  # with project, "logits" are hidden states until then
     values = []
-    with prefix.dropout_off(model), prefix.recomputing(layers):
-        logits = (_plain if layers else _shared)(model, prompt_ids, prompt_mask)
+    with prefix.dropout_off(model), checkpointing.recomputing(layers):
+        logits = _shared(model, call, prompt_ids, prompt_mask, bool(layers))
         for begin, end in _passes(lengths.tolist()):
             part = order[begin:end]
             ids = rollouts.ids[rows[part], : int(lengths[begin])]
-            values.append(_log_probabilities(logits(prompt[part], ids), ids, temperature, entropy))
+            values.append(_log_probabilities(logits(prompt[part], ids), ids, temperature, entropy, project))
     back = order.argsort()
     result = []
     for value in zip(*values, strict=True):
@@ -50,10 +54,18 @@ def score_tokens(model, rollouts, rows=None, *, temperature: float | None = None
     return tuple(result) if entropy else result[0]
 
 
-def _shared(model, prompt_ids, prompt_mask):
-    """logits(prompt [b], ids [b, t]) -> [b, t, V] of completions of prompts that run here, once."""
-    call = prefix.forward(model)
-    first, cache = prefix.start(call, prompt_ids, prompt_mask)
+def _shared(model, call, prompt_ids, prompt_mask, recompute: bool):
+    """logits(prompt [b], ids [b, t]) -> [b, t, V] of completions of prompts that run here, once.
+
+    recompute: layers recompute in backward, so the cache must be one that they cannot change.
+    """
+    cache = None
+    if recompute and (cache := checkpointing.prompt_cache(model)) is None:
+        prefix.warn_without_cache(type(prefix.inner(model)).__name__)
+        return _plain(call, prompt_ids, prompt_mask)
+    first, cache = prefix.start(call, prompt_ids, prompt_mask, cache)
+    if cache is None:
+        return _plain(call, prompt_ids, prompt_mask)
     full, lengths = bool(prompt_mask.all()), prompt_mask.sum(1)
 
     def logits(prompt, ids):
@@ -62,20 +74,19 @@ def _shared(model, prompt_ids, prompt_mask):
             return start
         seen = None if full else pad(prompt_mask[prompt].long(), (0, steps), value=1)
         positions = lengths[prompt, None] + torch.arange(steps, device=ids.device)
-        rest, _ = call(ids[:, :-1], seen, positions, prefix.select(cache, prompt), steps)
+        own = prefix.select(cache, prompt)
+        rest, _ = call(ids[:, :-1], seen, positions, checkpointing.read_only(own) if recompute else own, steps)
         return torch.cat([start, rest], 1)
 
     return logits
 
 
-def _plain(model, prompt_ids, prompt_mask):
+def _plain(call, prompt_ids, prompt_mask):
     """As `_shared`, by a forward of prompt and completion for every row, without a cache."""
-    call = prefix.forward(model)
 
     def logits(prompt, ids):
         steps = ids.shape[1] - 1
-        seen = pad(prompt_mask[prompt].long(), (0, steps), value=1)
-        positions = (seen.cumsum(1) - 1).clamp(min=0)
+        seen, positions = prefix.columns(prompt_mask[prompt], steps)
         return call(torch.cat([prompt_ids[prompt], ids[:, :-1]], 1), seen, positions, False, steps + 1)[0]
 
     return logits
@@ -99,8 +110,27 @@ def _passes(lengths: list, begin: int = 0) -> list:
     return _passes(lengths[:cut], begin) + _passes(lengths[cut:], begin + cut)
 
 
-def _log_probabilities(logits, ids, temperature: float, entropy: bool) -> list:
-    """[logp [b, t]] or [logp, entropy [b, t]] of logits [b, t, V]."""
+def _log_probabilities(logits, ids, temperature: float, entropy: bool, project=None) -> list:
+    """[logp [b, t]] or [logp, entropy [b, t]] of logits [b, t, V], or of hidden states [b, t, D] that project takes to
+    logits, a few tokens at a time; those are recomputed in backward."""
+    if project is None:
+        return _of_logits(logits, ids, temperature, entropy)
+
+    def some(hidden, ids):
+        return _of_logits(project(hidden), ids, temperature, entropy)
+
+    hidden, tokens, values = logits.flatten(0, 1), ids.flatten(), []
+    with torch.no_grad():
+        size = max(heads.AT_ONCE // project(hidden[:1]).shape[-1], 1)
+    for begin in range(0, len(tokens), size):
+        part = hidden[begin : begin + size], tokens[begin : begin + size]
+        kept = torch.is_grad_enabled() and hidden.requires_grad
+        values.append(checkpoint(some, *part, use_reentrant=False, preserve_rng_state=False) if kept else some(*part))
+    return [torch.cat(value).view_as(ids) for value in zip(*values, strict=True)]
+
+
+def _of_logits(logits, ids, temperature: float, entropy: bool) -> list:
+    """[logp] or [logp, entropy], shaped like ids [...], of logits [..., V]."""
     logits = logits.float()
     if temperature != 1:
         logits = logits / temperature

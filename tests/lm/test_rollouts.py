@@ -15,7 +15,7 @@ from tokenizers.pre_tokenizers import WhitespaceSplit
 from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
-from rlkit.lm import prefix, rollouts, scoring
+from rlkit.lm import checkpointing, decoding, heads, prefix, rollouts, scoring
 from rlkit.lm.rollouts import judge, sample, score_tokens
 
 SHAPE = dict(hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2)
@@ -335,8 +335,7 @@ def test_gradient_checkpointing_recomputes_without_dropout(name, reentrant):
     expected = gradient(model, score_tokens(model, drawn), weights_of(drawn))
     model.train()
     model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": reentrant})
-    own = [layer._gradient_checkpointing_func for layer in prefix.checkpointed(model)]
-    runs, layer = [], prefix.checkpointed(model)[0]
+    runs, layer = [], checkpointing.checkpointed(model)[0]
     inside = next(layer.children()).register_forward_pre_hook(lambda *_: runs.append(1))
     scored = score_tokens(model, drawn)
     assert (scored - drawn.logp).abs().max() <= 1e-5
@@ -348,7 +347,7 @@ def test_gradient_checkpointing_recomputes_without_dropout(name, reentrant):
     got = torch.cat([torch.zeros_like(p).flatten() if p.grad is None else p.grad.flatten() for p in model.parameters()])
     assert (got - expected).norm() <= 1e-5 * expected.norm()
     assert all(module.training for module in model.modules())
-    assert [layer._gradient_checkpointing_func for layer in prefix.checkpointed(model)] == own
+    assert not any("forward" in vars(layer) for layer in checkpointing.checkpointed(model))  # as it was before
     with torch.no_grad():  # nothing to recompute: prompts are shared
         assert (score_tokens(model, drawn) - drawn.logp).abs().max() <= 1e-5
 
@@ -416,7 +415,7 @@ def test_dropping_finished_rows_changes_no_draw(prompts, monkeypatch):
     model = favour(tiny(seed=4, sharp=5.0), 1, 1.0)
     results = []
     for share in (0.0, 0.3, 2.0):  # at once, sometimes, never
-        monkeypatch.setattr(rollouts, "DROP_AT", share)
+        monkeypatch.setattr(decoding.Growing, "drop_at", share)
         results.append(sample(model, words(), prompts, 8, 30, seed=7))
     for other in results[1:]:
         assert torch.equal(other.ids, results[0].ids)
@@ -636,7 +635,7 @@ def test_bad_rows_are_named(drawn, rows):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_caches_that_cannot_be_repeated_are_refused():
+def test_a_model_whose_cache_cannot_be_repeated_runs_each_row_in_full_and_says_so():
     mamba = transformers.MambaConfig(vocab_size=64, hidden_size=16, num_hidden_layers=1, eos_token_id=1)
     linear = transformers.Qwen3NextConfig(
         **COMMON,
@@ -652,9 +651,14 @@ def test_caches_that_cannot_be_repeated_are_refused():
         layer_types=["linear_attention", "full_attention"],
     )
     for config in (mamba, linear):
-        model = transformers.AutoModelForCausalLM.from_config(config)
-        with pytest.raises(ValueError, match=r"^model: its cache \(\w+\) cannot be repeated row by row"):
-            sample(model, words(), PROMPTS, 2, 4)
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            model = transformers.AutoModelForCausalLM.from_config(config).eval()
+        with pytest.warns(UserWarning, match=r"^the model's cache \(\w+\) cannot be shared by the rows"):
+            drawn = sample(model, words(), ["a b c", "d e f"], 3, 6, seed=1)
+        agree(model, drawn)
+        checkpointing.switch(model)
+        assert (score_tokens(model, drawn) - drawn.logp).abs().max() <= 1e-5
 
 
 def test_prompt_learning_adapters_are_refused():

@@ -1,0 +1,89 @@
+"""Gradient checkpointing by hand: layers recompute in backward, and the cache of a shared prompt still goes through.
+
+transformers switches the cache off under checkpointing, since a layer that is recomputed would write into it again. The
+cache layers here are written once or never: a recomputed layer finds what it found before.
+"""
+
+from contextlib import contextmanager
+
+from torch.utils.checkpoint import checkpoint
+from transformers.cache_utils import DynamicCache, DynamicLayer
+from transformers.modeling_layers import GradientCheckpointingLayer
+
+from rlkit.lm import prefix
+
+
+def switch(model, on: bool = True) -> None:
+    """Turn gradient checkpointing of every layer on or off."""
+    for module in model.modules():
+        if isinstance(module, GradientCheckpointingLayer):
+            module.gradient_checkpointing = on
+
+
+def checkpointed(model) -> list:
+    """The layers whose gradient checkpointing is on."""
+    layers = (module for module in model.modules() if isinstance(module, GradientCheckpointingLayer))
+    return [layer for layer in layers if layer.gradient_checkpointing]
+
+
+@contextmanager
+def recomputing(layers: list):
+    """Layers that keep their inputs alone inside the block and recompute in backward, dropout off both times.
+
+    The modes that a module has during backward, when the block is over, do not matter.
+    """
+
+    def by_hand(layer):
+        forward = layer.forward
+
+        def quiet(*arguments, **options):
+            with prefix.dropout_off(layer):  # in eval mode transformers does not checkpoint the layer once more
+                return forward(*arguments, **options)
+
+        def run(*arguments, **options):
+            return checkpoint(quiet, *arguments, use_reentrant=False, preserve_rng_state=False, **options)
+
+        return run
+
+    for layer in layers:
+        layer.forward = by_hand(layer)  # of this instance; that of its class stays
+    try:
+        yield
+    finally:
+        for layer in layers:
+            del layer.forward
+
+
+class WrittenOnce(DynamicLayer):
+    """Keeps the keys and values of the prompts when they first come by; a recomputation passes through."""
+
+    def update(self, key_states, value_states, *args, **kwargs):
+        if not self.is_initialized:
+            self.keys, self.values, self.is_initialized = key_states, value_states, True
+        return key_states, value_states
+
+
+class ReadOnly(DynamicLayer):
+    """Keys and values of prompts; those of the completions are put behind them for the caller and not kept."""
+
+    def __init__(self, keys, values):
+        super().__init__()
+        self.keys, self.values, self.is_initialized = keys, values, True
+
+    def update(self, key_states, value_states, *args, **kwargs):
+        return prefix.behind(self.keys, key_states), prefix.behind(self.values, value_states)
+
+
+def prompt_cache(model):
+    """An empty cache to run prompts with under `recomputing`, or None for a model whose cache is not a plain one."""
+    cache = DynamicCache(config=prefix.inner(model).config)
+    if not cache.layers or any(type(layer) is not DynamicLayer for layer in cache.layers):
+        return None
+    cache.layers = [WrittenOnce() for _ in cache.layers]
+    return cache
+
+
+def read_only(cache):
+    """The cache with layers that a recomputation cannot change."""
+    cache.layers = [ReadOnly(layer.keys, layer.values) for layer in cache.layers]
+    return cache
