@@ -9,7 +9,8 @@
 >>> rollouts.reward_parts["correct"].shape
 torch.Size([4, 8])
 
-    models      names()  load(name_or_path)  save(model, tokenizer, folder)  card(name)
+    models      names()  load(name_or_path, quantize="nf4", lora=16)  save(model, tokenizer, folder)  card(name)
+    memory      memory(model)  plan(model, ...)  watched(learner, model)  checkpointing.switch(model)
     tasks       tasks.countdown  arithmetic  knights  graphs  from_reasoning_gym  with_math_verify
     rollouts    sample(...) -> Rollouts  judge(rollouts, task, problems)  score_tokens(model, rollouts)
     supervised  fit(model, tokenizer, draw, ...)
@@ -28,15 +29,20 @@ except ModuleNotFoundError as error:
 _HOME = {
     "Rollouts": "rollouts",
     "card": "models",
+    "checkpointing": None,
     "exact": None,
     "fit": "supervised",
     "judge": "rollouts",
     "load": "models",
+    "lora_config": "models",
+    "memory": "footprint",
     "names": "models",
+    "plan": "plans",
     "sample": "rollouts",
     "save": "models",
     "score_tokens": "rollouts",
     "tasks": None,
+    "watched": "watching",
 }
 __all__ = sorted(_HOME)
 

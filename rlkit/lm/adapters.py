@@ -1,13 +1,17 @@
 """What a model is loaded as: its device, its dtype, 4-bit weights, and the LoRA adapter that is trained on them."""
 
 import importlib.util
+import logging
 import os
+import warnings
 
 import torch
 
 from rlkit import checks
 
 QUANTIZATIONS = (None, "nf4")
+# On some CPUs bitsandbytes warns, when it is imported, of a missing kernel that rlkit keeps it from using.
+logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
 
 
 def place(device, shipped: bool) -> torch.device:
@@ -75,7 +79,9 @@ def attach(model, config, seed: int):
     from peft import get_peft_model
 
     devices = [model.device] if model.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):  # PEFT draws from the global state: leave that as it was
+    # PEFT draws from the global state: leave that as it was. And it reads a name that transformers is giving up.
+    with torch.random.fork_rng(devices=devices), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
         torch.manual_seed(seed)
         model = get_peft_model(model, config)
     for name, parameter in model.named_parameters():

@@ -45,6 +45,12 @@ def check(settings: dict, trainable: dict) -> list:
         checks.fail("reset_reference_every", given["reset_reference_every"], "None where there is no reference")
     if not trainable:
         raise ValueError("model: has no parameter that requires a gradient: nothing to train")
+    narrow = next((name for name, p in trainable.items() if p.dtype in (torch.float16, torch.bfloat16)), None)
+    if narrow:
+        raise ValueError(
+            f"model: its trainable {narrow} is {trainable[narrow].dtype}, which swallows small updates: must be float32; "
+            "load with lora=... or dtype=torch.float32"
+        )
     problems, evaluation = given["problems"], given["evaluation"]
     if problems is None:
         problems = default_problems(task, given["seed"])

@@ -3,6 +3,7 @@
 import torch
 
 from rlkit import paths
+from rlkit.lm.adapters import adapter_is_new
 from rlkit.rlvr import arguments, batches, checkpoints, updates
 from rlkit.rlvr.evaluation import derive, evaluate, held_out
 from rlkit.runs import Step
@@ -53,8 +54,8 @@ def train(
     top_p: only 1, since a cut distribution is not the one that the loss is about. clip_gradient: largest norm, or None.
     micro_batch: rows that go through the model at once, at most (None: all of a mini-batch), for want of memory. The
       gradient stays the same, as objective.normaliser is taken over the mini-batch of each update.
-    reference: True: the start policy, by a copy of the trainable parameters (with LoRA those of the adapter alone) put
-      in place for one pass; for the metric kl and the objective's beta. None: neither, allowed where beta is 0.
+    reference: True: the start policy, for the metric kl and the objective's beta. A new LoRA adapter is switched off for
+      it; otherwise a copy of the trainable parameters is put in place for one pass. None: neither, where beta is 0.
       reset_reference_every: after that many updates, at the end of their step, the reference becomes the policy.
     dynamic_sampling: up to that many more rounds of sampling, until `prompts_per_step` groups have unequal rewards.
     control: None, "random" (a fair coin for each completion) or "shuffled" (rewards permuted over the batch).
@@ -103,7 +104,8 @@ def train(
     def training():
         parameters = list(trainable.values())
         optimizer = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=weight_decay, fused=True)
-        frozen = updates.snapshot(parameters) if reference else None  # the reference policy
+        base = bool(reference) and adapter_is_new(model)  # the start policy is the model without its adapter
+        frozen = updates.snapshot(parameters) if reference and not base else None  # the reference policy
         state = {"step": -1, "cursor": 0, "tokens": 0, "updates": 0, "reset": 0}
         made_with = arguments.describe(settings, problems)
         folder = None if checkpoint is None else paths.home() / checkpoint
@@ -137,7 +139,7 @@ def train(
                 weights = objective.advantages(batch.rewards) if groups else None
                 metrics, log_reference, entropy = batches.measured(batch, control, dynamic_sampling), None, None
                 if reference and groups:
-                    with updates.weights_of(parameters, frozen):
+                    with updates.adapter_off(model) if frozen is None else updates.weights_of(parameters, frozen):
                         log_reference, _ = updates.scores(model, rollouts, micro_batch)
                     metrics["kl"] = batches.kl(rollouts, log_reference)
                 log_rows = groups and log_rollouts_every and (step in (1, steps) or step % log_rollouts_every == 0)

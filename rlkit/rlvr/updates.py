@@ -40,6 +40,28 @@ def weights_of(parameters: list, values: list):
             p.data = value
 
 
+@contextlib.contextmanager
+def adapter_off(model):
+    """The base under an adapter, by switching the adapter off; what is trainable stays so."""
+    flags = [(p, p.requires_grad) for p in model.parameters()]  # PEFT sets them for the adapters it knows
+    try:
+        with model.disable_adapter():
+            yield
+    finally:
+        for p, flag in flags:
+            p.requires_grad_(flag)
+
+
+def scale_of(model, tokens: int) -> float:
+    """What a loss is multiplied with before backward, and its gradient divided by after it: 1, or a power of two.
+
+    With weights in fp16 the gradient of a mean over many tokens underflows on its way through the layers (nothing below
+    6e-8 exists); that of the sum does not. Powers of two round nothing.
+    """
+    halves = any(p.dtype == torch.float16 for p in model.parameters())
+    return 2.0 ** round(math.log2(max(tokens, 1))) if halves else 1.0
+
+
 def put(parameters: list, values: list) -> None:
     """Give parameters these values back."""
     with torch.no_grad():
@@ -68,7 +90,7 @@ def update(model, trainable, optimizer, rollouts, objective, weights, reference,
     mask = rollouts.mask.reshape(-1, size, rollouts.mask.shape[1])[groups]  # [P, G, T]
     part = Weights(*(field[groups] for field in weights))
     normaliser, tokens = objective.normaliser(mask, part, how["max_new_tokens"]), int(mask.sum())
-    found = []
+    found, scale = [], scale_of(model, tokens)
     optimizer.zero_grad(set_to_none=True)
     for micro in cut([g * size + i for g in groups for i in range(size)], how["micro_batch"]):
         logp, entropy = score_tokens(model, rollouts, micro, entropy=True)  # [B, T]
@@ -81,8 +103,11 @@ def update(model, trainable, optimizer, rollouts, objective, weights, reference,
             bad = [row for row, values in zip(micro, logp, strict=True) if not values.isfinite().all()]
             where = f"the log-probability of row {bad[0]} is not finite" if bad else "every log-probability is finite"
             raise FloatingPointError(f"loss={loss.item()}: {where}")
-        loss.backward()
+        (loss * scale if scale != 1 else loss).backward()
         found.append({"loss": loss.item(), "entropy": entropy.sum().item()} | {k: v.item() for k, v in info.items()})
+    for p in trainable.values() if scale != 1 else ():
+        if p.grad is not None:
+            p.grad.div_(scale)
     limit = float("inf") if how["clip_gradient"] is None else how["clip_gradient"]
     norm = torch.nn.utils.clip_grad_norm_(list(trainable.values()), limit).item()
     if not math.isfinite(norm):
