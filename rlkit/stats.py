@@ -8,7 +8,6 @@ problems and is widened until it covers what it promises with as few as three se
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats as distributions
 
 from rlkit import checks
 
@@ -191,6 +190,8 @@ def widening(units: int, level: float = 0.95) -> float:
     """
     if checks.positive_int("units", units) < 2:
         checks.fail("units", units, "at least 2")
+    from scipy import stats as distributions  # slow to import, and training needs no interval
+
     tail = (1 + _level(level)) / 2
     quantiles = distributions.t.ppf(tail, units - 1) / distributions.norm.ppf(tail)
     return float(quantiles * np.sqrt(units / (units - 1)))

@@ -10,7 +10,7 @@ import psutil
 import torch
 from torch import nn
 
-from rlkit import checks, html
+from rlkit import html
 
 GB = 1e9
 NF4_BYTES = 0.5 + 1 / 64 + 4 / (64 * 256)  # a weight: 4 bits, an 8-bit scale for 64, an fp32 scale for 256 of those
@@ -80,7 +80,7 @@ def used(device) -> int:
 
 
 def expected(config, dtype, four_bits: bool, rank: int) -> Memory:
-    """The Memory of a model that is not loaded, from its configuration alone; rank: of LoRA on all linear layers, 0 none.
+    """The Memory of a model that is not loaded, from its configuration; rank: of LoRA on all linear layers, or 0.
 
     The model is built without storage, so that its shapes are those of the real one.
     """

@@ -57,8 +57,9 @@ def plan(
     """
     group_size = checks.positive_int("group_size", group_size)
     rows = checks.positive_int("prompts", prompts) * group_size
-    lengths = checks.positive_int("prompt_tokens", prompt_tokens), checks.positive_int(
-        "completion_tokens", completion_tokens
+    lengths = (
+        checks.positive_int("prompt_tokens", prompt_tokens),
+        checks.positive_int("completion_tokens", completion_tokens),
     )
     device, memory = prefix.device(model), footprint.memory(model)
     free = footprint.SPARE * footprint.free(device) if free is None else checks.positive("free", free)
@@ -78,7 +79,9 @@ def plan(
         for layer in was_on:
             layer.gradient_checkpointing = True
     one_layer = tuple(value / max(len(layers), 1) for value in plain)
-    thrifty = tuple(a + b for a, b in zip(kept, one_layer, strict=True))  # its inputs, and one layer while it recomputes
+    thrifty = tuple(
+        a + b for a, b in zip(kept, one_layer, strict=True)
+    )  # its inputs, and one layer while it recomputes
     for recompute, (base, each) in ((False, plain), (True, thrifty)):
         most = int((room - base) // each)
         if most >= (1 if recompute else min(rows, group_size)):

@@ -14,6 +14,7 @@ from rlkit.lm.scoring import score_tokens
 
 __all__ = ["Rollouts", "judge", "sample", "score_tokens"]
 
+
 class Rollouts(NamedTuple):
     """P prompts with G completions each: B = P*G rows, row p*G + g.
 

@@ -3,7 +3,7 @@
 objectives  reinforce  rloo  grpo  dr_grpo  dapo  gspo  cispo  psr  nsr  w_reinforce  nft
             make(name, **options)  describe(objective)  names()  credit(objective, ...)
 learner     train(model, tokenizer, task, objective, ...)  continued(learner, run)  evaluate(model, ...)
-experiments collect(learner, **labels)  curves(run, metric)  at_matched(x, y, target)
+experiments collect(learner, **labels)  curves(run, metric)  at_matched(x, y, target)  compare(run, base)
 """
 
 import importlib
@@ -14,6 +14,7 @@ _HOME = dict.fromkeys("Objective Weights credit describe make names rows".split(
 _HOME |= dict.fromkeys("reinforce rloo grpo dr_grpo dapo gspo cispo psr nsr w_reinforce nft".split(), "objectives")
 _HOME |= {"train": "learner", "continued": "learner", "evaluate": "evaluation"}
 _HOME |= dict.fromkeys(("collect", "curves", "at_matched"), "experiments")
+_HOME |= {"compare": "comparison"}
 __all__ = sorted([*_HOME, "objectives"])
 
 

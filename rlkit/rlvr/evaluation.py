@@ -1,5 +1,7 @@
 """Held-out problems, n samples each: how many are correct. pass@k and intervals follow from the counts."""
 
+import hashlib
+
 import numpy as np
 
 from rlkit import checks, evaluations
@@ -56,8 +58,15 @@ def evaluate(
             )
             judged = rollouts.judge(drawn, task, some)
             correct[start : start + len(some)] += (judged.reward_parts["correct"] >= 1).sum(1).cpu().numpy()
-    labels = {"temperature": temperature, "top_p": top_p} | labels
+    labels = conditions(task, problems, temperature, top_p) | labels
     return evaluations.row([p.id for p in problems], correct, samples, at=at, **labels)
+
+
+def conditions(task, problems, temperature: float, top_p: float) -> dict:
+    """What two evaluations must share to be comparable, as labels of a row; prompts: a hash of their texts."""
+    text = "\0".join(sorted(problem.prompt for problem in problems))
+    prompts = hashlib.blake2b(text.encode("utf-8", "backslashreplace"), digest_size=6).hexdigest()
+    return {"temperature": temperature, "top_p": top_p, "max_new_tokens": task.max_new_tokens, "prompts": prompts}
 
 
 def held_out(row: dict) -> dict:

@@ -10,6 +10,7 @@
     countdown(numbers, largest, operand)    arithmetic(modulus, terms, operations)
     knights(people)                         graphs(kind, nodes)
     from_reasoning_gym(name, **options)     with_math_verify(rows)      for real models
+    with_chat_template(task, tokenizer)     its prompts as the turns that an instructed model knows
 
 The modules hold more: `from rlkit.lm.tasks.countdown import problem, solutions, value`.
 """
@@ -19,7 +20,7 @@ from rlkit.lm.tasks.arithmetic import arithmetic
 from rlkit.lm.tasks.countdown import countdown
 from rlkit.lm.tasks.graphs import graphs
 from rlkit.lm.tasks.knights import knights
-from rlkit.lm.tasks.task import SPLITS, Problem, Task, split_of
+from rlkit.lm.tasks.task import SPLITS, Problem, Task, split_of, with_chat_template
 
 __all__ = [
     "SPLITS",
@@ -31,5 +32,6 @@ __all__ = [
     "graphs",
     "knights",
     "split_of",
+    "with_chat_template",
     "with_math_verify",
 ]

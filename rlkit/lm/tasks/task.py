@@ -105,6 +105,28 @@ class Task:
         return dataclasses.replace(self, weights=self.weights | weights)
 
 
+def with_chat_template(task: Task, tokenizer, system: str | None = None) -> Task:
+    """The task with every prompt as the user's turn of the tokenizer's chat template, open for the assistant's.
+
+    system: the text of a system turn, or None for none. Ids, verifier and splits stay. A tokenizer without a template,
+    as those of the shipped models, leaves the task as it is. Raises ValueError for a template that changes the prompt's
+    text, since a verifier would then judge another question.
+    """
+    if not getattr(tokenizer, "chat_template", None):
+        return task
+
+    def draw(rng):
+        problem = task.draw(rng)
+        turns = [{"role": "system", "content": system}] if system else []
+        turns += [{"role": "user", "content": problem.prompt}]
+        prompt = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        if problem.prompt.strip() not in prompt:
+            checks.fail("tokenizer.chat_template", prompt, f"one that keeps the prompt {problem.prompt!r:.80} as it is")
+        return problem._replace(prompt=prompt)
+
+    return dataclasses.replace(task, draw=draw)
+
+
 def words(completion: str, most: int = 1000) -> list | None:
     """The completion's words, split at ASCII white space alone; None if it is too long to be an answer.
 
