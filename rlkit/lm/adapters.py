@@ -91,7 +91,7 @@ def attach(model, config, seed: int):
 
 
 def adapter_is_new(model) -> bool:
-    """True if all that is trainable is LoRA whose B is zero: the model is then its base with the adapter switched off."""
+    """True if all that is trainable is LoRA with B zero: the model then is its base with the adapter switched off."""
     trainable = {name: p for name, p in model.named_parameters() if p.requires_grad}
     if not hasattr(model, "disable_adapter") or not all("lora_" in name for name in trainable):
         return False

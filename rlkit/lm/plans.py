@@ -1,4 +1,4 @@
-"""How many rows go through a model together: what a forward would keep for the backward, measured without keeping it."""
+"""How many rows go through a model together: what a forward would keep for the backward is measured, not kept."""
 
 from typing import NamedTuple
 
@@ -35,7 +35,8 @@ class Plan(NamedTuple):
 
     def __repr__(self) -> str:
         how = f"{self.micro_batch} rows at once{', layers recomputed in backward' if self.checkpointing else ''}"
-        return f"Plan({how}; peak {size(self.peak)}: {self.memory}, activations {size(self.activations)}, cache {size(self.cache)})"
+        parts = f"{self.memory}, activations {size(self.activations)}, cache {size(self.cache)}"
+        return f"Plan({how}; peak {size(self.peak)}: {parts})"
 
     def _repr_html_(self) -> str:
         parts = self.memory._asdict() | {"activations": self.activations, "cache": self.cache}
@@ -78,10 +79,8 @@ def plan(
         checkpointing.switch(model, False)
         for layer in was_on:
             layer.gradient_checkpointing = True
-    one_layer = tuple(value / max(len(layers), 1) for value in plain)
-    thrifty = tuple(
-        a + b for a, b in zip(kept, one_layer, strict=True)
-    )  # its inputs, and one layer while it recomputes
+    # Every layer's inputs, and what one layer keeps while it recomputes.
+    thrifty = tuple(a + b / max(len(layers), 1) for a, b in zip(kept, plain, strict=True))
     for recompute, (base, each) in ((False, plain), (True, thrifty)):
         most = int((room - base) // each)
         if most >= (1 if recompute else min(rows, group_size)):

@@ -15,7 +15,7 @@ from tokenizers.pre_tokenizers import WhitespaceSplit
 from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
-from rlkit.lm import checkpointing, decoding, heads, prefix, rollouts, scoring
+from rlkit.lm import checkpointing, decoding, prefix, rollouts, scoring
 from rlkit.lm.rollouts import judge, sample, score_tokens
 
 SHAPE = dict(hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2)
