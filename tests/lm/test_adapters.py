@@ -16,7 +16,7 @@ pytest.importorskip("bitsandbytes")
 
 
 def scores(model, tokenizer):
-    """Log-probabilities of fixed completions: how two models are compared without running 4-bit weights in eval mode."""
+    """Log-probabilities of fixed completions."""
     drawn = lm.sample(models.fresh("s", seed=0)[0], tokenizer, ["1 2 :", "30 4 5 :"], 4, 6, seed=0)
     return lm.score_tokens(model, drawn).detach()
 
@@ -35,7 +35,7 @@ def frozen(model) -> dict:
 
 
 def test_nf4_holds_linear_layers_in_four_bits_twice_quantised_and_the_adapter_in_fp32():
-    model, tokenizer = lm.load("s-countdown", quantize="nf4", lora=4)
+    model, _tokenizer = lm.load("s-countdown", quantize="nf4", lora=4)
     four = {n: p for n, p in model.named_parameters() if p.dtype == torch.uint8}
     assert len(four) == 2 * 7  # q, k, v, o, gate, up, down of two layers
     assert all(p.quant_state.quant_type == "nf4" and p.quant_state.nested for p in four.values())

@@ -113,7 +113,7 @@ def test_a_plan_that_cannot_be_says_what_is_missing():
             sizes = {"prompts": 1, "group_size": 1, "prompt_tokens": 64, "completion_tokens": 16}
             lm.plan(model, **sizes, free=room + share * cache)
         assert "are missing; change:" in str(caught.value) and "\n" not in str(caught.value)
-    with pytest.raises(ValueError, match="^group_size=0: must be a positive integer"):
+    with pytest.raises(ValueError, match=r"^group_size=0: must be a positive integer"):
         lm.plan(model, **SIZES | {"group_size": 0})
 
 

@@ -70,7 +70,7 @@ def test_sixteen_bit_heads_make_logits_in_fp32():
     with torch.no_grad():
         model.model.norm.weight.mul_(12)  # logits as far apart as a trained model's
     model = model.to(torch.bfloat16).requires_grad_(False)
-    call, project = heads.apart(model, 1)
+    _call, project = heads.apart(model, 1)
     hidden = torch.randn(5, 64, dtype=torch.bfloat16, generator=torch.Generator().manual_seed(0))
     weight = model.get_output_embeddings().weight
     exact = hidden.double() @ weight.double().T

@@ -72,7 +72,7 @@ def test_other_conditions_are_not_compared(tmp_path):
 
 
 def test_evaluations_say_budget_and_prompts():
-    """A template for the tuned model alone, or a longer budget, is the confounder of published before-and-after tables."""
+    """A template for the tuned model alone, or a longer budget, confounds a published before and after."""
     model, tokenizer = toy.fresh()
     problems = toy.TASK.problems(4, 0, "test")
     row = rlvr.evaluate(model, tokenizer, toy.TASK, problems, samples=2)
@@ -83,7 +83,10 @@ def test_evaluations_say_budget_and_prompts():
     assert row["prompts"] == rlvr.evaluate(model, tokenizer, toy.TASK, problems[::-1], samples=2)["prompts"]
 
 
-TEMPLATE = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"
+TEMPLATE = (
+    "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}"
+    "{% if add_generation_prompt %}<assistant>{% endif %}"
+)
 
 
 def test_a_chat_template_stands_around_the_prompt_and_the_verifier_judges_the_same():
