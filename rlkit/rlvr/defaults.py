@@ -418,11 +418,8 @@ def html(objective=None) -> str:
     head = "".join(f'<th {cell} scope="col">{escape(text)}</th>' for text in heads)
 
     def small(text: str) -> str:
-        return (
-            f'<br><small style="font-weight:normal;opacity:0.8;overflow-wrap:anywhere">{escape(text)}</small>'
-            if text
-            else ""
-        )
+        style = "font-weight:normal;opacity:0.8;overflow-wrap:anywhere"
+        return f'<br><small style="{style}">{escape(text)}</small>' if text else ""
 
     def one(value: str, source: str, marked=False) -> str:
         text = f"<strong>≠ {escape(value)}</strong>" if marked else escape(value)
