@@ -8,6 +8,7 @@ from rlkit.widgets.explorer import Explorer
 from rlkit.widgets.gauges import Gauges
 from rlkit.widgets.inspector import SampleInspector
 from rlkit.widgets.live_view import LiveView
+from rlkit.widgets.memory_gauge import MemoryGauge
 from rlkit.widgets.one_log import one_log
 from rlkit.widgets.pass_at_k import PassAtK
 from rlkit.widgets.playground import BanditPlayground
@@ -20,6 +21,7 @@ __all__ = [
     "Explorer",
     "Gauges",
     "LiveView",
+    "MemoryGauge",
     "PapersTable",
     "PassAtK",
     "RewardCurves",
