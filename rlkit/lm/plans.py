@@ -17,7 +17,8 @@ class Plan(NamedTuple):
     """What a training step is going to need. All but the first two are bytes.
 
     micro_batch: rows through the model at once. checkpointing: whether layers must recompute in backward.
-    memory: of model and AdamW. activations: of one micro-batch. cache: keys and values while `rows` rows are sampled.
+    memory: of model and AdamW. activations: of one micro-batch. cache: what sampling a step's rows takes, their keys and
+    values first of all.
     free: what can be taken on the device, the gradient and moments not yet taken included.
     """
 
@@ -65,7 +66,7 @@ def plan(
     device, memory = prefix.device(model), footprint.memory(model)
     free = footprint.SPARE * footprint.free(device) if free is None else checks.positive("free", free)
     room = free - memory.gradient - memory.optimizer
-    cache = rows * sum(lengths) * cache_bytes(model)
+    cache = rows * row_bytes(model, *lengths)
     if cache > room:
         _refuse(cache - room, "the sampler's cache", f"fewer than {rows} rows a step, or shorter completions")
     was_on = checkpointing.checkpointed(model)
@@ -92,6 +93,18 @@ def plan(
 
 def _refuse(missing: float, what: str, cure: str):
     raise MemoryError(f"{what} does not fit: {size(missing)} are missing; change: {cure}")
+
+
+def row_bytes(model, prompt_tokens: int, completion_tokens: int) -> int:
+    """Bytes that sampling one row takes: its keys and values, and the logits of its next token."""
+    return (prompt_tokens + completion_tokens) * cache_bytes(model) + 4 * len(model.get_input_embeddings().weight)
+
+
+def rows_at_once(model, prompt_tokens: int, completion_tokens: int, most: int = 1024) -> int:
+    """How many rows can be sampled at once: `most`, or the power of two below what is free on the model's device."""
+    room = footprint.SPARE * footprint.free(prefix.device(model))
+    fits = int(room // row_bytes(model, prompt_tokens, completion_tokens))
+    return most if fits >= most else 2 ** max(fits.bit_length() - 1, 0)
 
 
 def cache_bytes(model) -> int:

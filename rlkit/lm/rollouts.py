@@ -139,8 +139,12 @@ def pick(logits, uniform, temperature: float, top_p: float) -> tuple:
     """(token [B], its log-probability [B]) from logits [B, V] at uniform numbers [B] in [0, 1), in float64.
 
     The token is the first whose cumulative probability exceeds the uniform number, so one number a row is all the
-    randomness there is. A token of probability 0 is never taken.
+    randomness there is. A token of probability 0 is never taken. A large vocabulary is taken some rows at a time.
     """
+    at_once = max(heads.AT_ONCE // logits.shape[-1], 1)
+    if len(logits) > at_once:
+        parts = zip(logits.split(at_once), uniform.split(at_once), strict=True)
+        return tuple(map(torch.cat, zip(*(pick(*part, temperature, top_p) for part in parts), strict=True)))
     logp = logits.float().div(temperature or 1.0).log_softmax(-1)
     if logp[:, 0].isnan().any():  # one such logit makes its whole row NaN
         raise FloatingPointError("model: its logits hold NaN or infinity: it has diverged, or its precision is too low")

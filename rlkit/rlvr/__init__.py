@@ -3,6 +3,8 @@
 objectives  reinforce  rloo  grpo  dr_grpo  dapo  gspo  cispo  psr  nsr  w_reinforce  nft
             make(name, **options)  describe(objective)  names()  credit(objective, ...)
 learner     train(model, tokenizer, task, objective, ...)  continued(learner, run)  evaluate(model, ...)
+elsewhere   trl.ObjectiveTrainer  export_verl(folder, task, ...)  read_trl  read_unipo  write_unipo
+defaults    table(objective): paper, TRL's default, this kit
 experiments collect(learner, **labels)  curves(run, metric)  at_matched(x, y, target)  compare(run, base)
 """
 
@@ -14,8 +16,9 @@ _HOME = dict.fromkeys("Objective Weights credit describe make names rows".split(
 _HOME |= dict.fromkeys("reinforce rloo grpo dr_grpo dapo gspo cispo psr nsr w_reinforce nft".split(), "objectives")
 _HOME |= {"train": "learner", "continued": "learner", "evaluate": "evaluation"}
 _HOME |= dict.fromkeys(("collect", "curves", "at_matched"), "experiments")
-_HOME |= {"compare": "comparison"}
-__all__ = sorted([*_HOME, "objectives"])
+_HOME |= {"compare": "comparison", "ObjectiveTrainer": "trl", "export_verl": "verl"}
+_HOME |= {"read_trl": "exchange", "read_unipo": "unipo", "write_unipo": "unipo"}
+__all__ = sorted([*_HOME, "defaults", "objectives", "trl"])
 
 
 def __getattr__(name: str):

@@ -48,8 +48,8 @@ def check(settings: dict, trainable: dict) -> list:
     narrow = next((name for name, p in trainable.items() if p.dtype in (torch.float16, torch.bfloat16)), None)
     if narrow:
         raise ValueError(
-            f"model: its trainable {narrow} is {trainable[narrow].dtype}, which swallows small updates: must be float32; "
-            "load with lora=... or dtype=torch.float32"
+            f"model: its trainable {narrow} is {trainable[narrow].dtype}, which swallows small updates: must be "
+            "float32; load with lora=... or dtype=torch.float32"
         )
     problems, evaluation = given["problems"], given["evaluation"]
     if problems is None:

@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 
 from rlkit import checks, evaluations
-from rlkit.lm import rollouts
+from rlkit.lm import plans, prefix, rollouts
 from rlkit.stats import pass_at_k
 
 
@@ -24,7 +24,7 @@ def evaluate(
     temperature: float = 1.0,
     top_p: float = 1.0,
     seed: int = 0,
-    max_rows: int = 1024,
+    max_rows: int | None = None,
     at: int = 0,
     **labels,
 ) -> dict:
@@ -32,14 +32,18 @@ def evaluate(
 
     The reward's weights do not matter. temperature 0 takes the likeliest token each time, and top_p below 1 cuts the
     distribution: both are fine here, and stored in the row. The model runs as it is, without gradient, in batches of
-    at most max_rows rows; the same seed and max_rows give the same counts. at: the training step the row is about;
+    at most max_rows rows (None: 1,024, or the power of two of them that memory has room for); the same seed and
+    max_rows give the same counts. at: the training step the row is about;
     labels: arm, seed (of the training), split, ... . Returns `rlkit.evaluations.row`; see `rlkit.evaluations.table`.
     Raises ValueError for no or repeated problems and bad numbers.
     """
-    samples, max_rows = checks.positive_int("samples", samples), checks.positive_int("max_rows", max_rows)
-    problems, seed = list(problems), checks.seed(seed)
+    samples, problems, seed = checks.positive_int("samples", samples), list(problems), checks.seed(seed)
     if not problems:
         checks.fail("problems", problems, "at least one problem")
+    if max_rows is None:
+        longest = prefix.encode(tokenizer, [problem.prompt for problem in problems])[0].shape[1]
+        max_rows = plans.rows_at_once(model, longest, task.max_new_tokens)
+    checks.positive_int("max_rows", max_rows)
     group, at_once = min(samples, max_rows), max(1, max_rows // samples)
     correct = np.zeros(len(problems), dtype=int)
     for start in range(0, len(problems), at_once):

@@ -54,8 +54,8 @@ def train(
     top_p: only 1, since a cut distribution is not the one that the loss is about. clip_gradient: largest norm, or None.
     micro_batch: rows that go through the model at once, at most (None: all of a mini-batch), for want of memory. The
       gradient stays the same, as objective.normaliser is taken over the mini-batch of each update.
-    reference: True: the start policy, for the metric kl and the objective's beta. A new LoRA adapter is switched off for
-      it; otherwise a copy of the trainable parameters is put in place for one pass. None: neither, where beta is 0.
+    reference: True: the start policy, for the metric kl and the objective's beta. A new LoRA adapter is switched off
+      for it; otherwise a copy of the trainable parameters is put in place for one pass. None: neither, where beta is 0.
       reset_reference_every: after that many updates, at the end of their step, the reference becomes the policy.
     dynamic_sampling: up to that many more rounds of sampling, until `prompts_per_step` groups have unequal rewards.
     control: None, "random" (a fair coin for each completion) or "shuffled" (rewards permuted over the batch).

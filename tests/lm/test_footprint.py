@@ -166,3 +166,12 @@ def test_what_the_gauge_reads():
 )
 def test_sizes_for_people(count, text):
     assert footprint.size(count) == text
+
+
+def test_sampling_takes_as_many_rows_as_fit(monkeypatch):
+    model, _ = models.fresh("m", seed=0)
+    one = plans.row_bytes(model, 12, 16)
+    assert one == 28 * 4096 + 4 * model.config.vocab_size
+    for room, rows in ((2000, 1024), (1000, 512), (5.5, 4), (0.1, 1)):
+        monkeypatch.setattr(footprint, "free", lambda device, r=room: r * one / footprint.SPARE * 1.001)
+        assert plans.rows_at_once(model, 12, 16) == rows

@@ -15,7 +15,7 @@ from tokenizers.pre_tokenizers import WhitespaceSplit
 from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
-from rlkit.lm import checkpointing, decoding, prefix, rollouts, scoring
+from rlkit.lm import checkpointing, decoding, heads, prefix, rollouts, scoring
 from rlkit.lm.rollouts import judge, sample, score_tokens
 
 SHAPE = dict(hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2)
@@ -190,6 +190,14 @@ def test_pick_stays_inside_a_large_vocabulary():
     token, _ = rollouts.pick(logits, torch.tensor([0.5, 1 - 2**-53], dtype=torch.float64), 1.0, 1.0)
     assert abs(token[0].item() - 75_000) <= 1
     assert token[1].item() == 149_999
+
+
+def test_a_large_vocabulary_is_taken_some_rows_at_a_time(monkeypatch):
+    logits = torch.randn(7, 50, generator=torch.Generator().manual_seed(0)) * 3
+    uniform = torch.rand(7, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    whole = rollouts.pick(logits, uniform, 0.7, 0.9)
+    monkeypatch.setattr(heads, "AT_ONCE", 150)  # three rows
+    assert all(torch.equal(a, b) for a, b in zip(whole, rollouts.pick(logits, uniform, 0.7, 0.9), strict=True))
 
 
 def test_a_model_of_nan_is_refused():
