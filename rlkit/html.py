@@ -27,6 +27,20 @@ def escape(text) -> str:
     return html.escape("".join(shown), quote=True)
 
 
+UNITS = {"GB": 1e9, "MB": 1e6, "kB": 1e3, "B": 1.0}
+
+
+def unit(count: float) -> str:
+    """The unit in which a number of bytes is said: GB (10^9), MB, kB or B."""
+    return next((name for name, factor in UNITS.items() if abs(count) >= 0.9995 * factor), "B")
+
+
+def size(count: float) -> str:
+    """Bytes for people: 1.23 GB, 45.6 MB, 7.8 kB, 12 B."""
+    name = unit(count)
+    return f"{count / UNITS[name]:,.{ {'GB': 2, 'B': 0}.get(name, 1) }f} {name}"
+
+
 _CELL = "text-align:left;padding:2px 10px 2px 0"
 
 

@@ -43,6 +43,7 @@ _HOME = {
     "score_tokens": "rollouts",
     "tasks": None,
     "watched": "watching",
+    "watching": None,
 }
 __all__ = sorted(_HOME)
 

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from rlkit import html
+from rlkit.html import size
 
-GB = 1e9
 NF4_BYTES = 0.5 + 1 / 64 + 4 / (64 * 256)  # a weight: 4 bits, an 8-bit scale for 64, an fp32 scale for 256 of those
 SPARE = 0.9  # share of the free memory that a plan may fill: the rest is for workspaces and fragments
 
@@ -36,14 +36,6 @@ class Memory(NamedTuple):
     def _repr_html_(self) -> str:
         rows = [(name, size(value)) for name, value in [*self._asdict().items(), ("total", self.total)]]
         return html.table(("part", "memory"), rows, caption="Memory of the model and of AdamW")
-
-
-def size(count: float) -> str:
-    """Bytes for people: 1.23 GB, 45.6 MB, 7.8 kB."""
-    for unit, factor in (("GB", GB), ("MB", 1e6), ("kB", 1e3)):
-        if abs(count) >= 0.9995 * factor:
-            return f"{count / factor:,.{2 if unit == 'GB' else 1}f} {unit}"
-    return f"{count:,.0f} B"
 
 
 def memory(model) -> Memory:

@@ -14,12 +14,11 @@ LOGITS = 5  # tensors as large as a chunk of logits that live at once while it i
 
 
 class Plan(NamedTuple):
-    """What a training step is going to need. All but the first two are bytes.
+    """What a training step is going to need, in bytes but for the first two.
 
     micro_batch: rows through the model at once. checkpointing: whether layers must recompute in backward.
-    memory: of model and AdamW. activations: of one micro-batch. cache: what sampling a step's rows takes, their keys and
-    values first of all.
-    free: what can be taken on the device, the gradient and moments not yet taken included.
+    memory: of model and AdamW. activations: of one micro-batch. cache: what sampling a step's rows takes, their keys
+    and values first of all. free: what can be taken on the device, the gradient and moments not yet taken included.
     """
 
     micro_batch: int

@@ -21,7 +21,7 @@ def sparkline(gauge: Gauge, series: dict, spoken: str) -> str:
     lowest to highest seed; dotted: the edge of the sane range, where the scale reaches it.
     """
     found = [series[metric] for metric in gauge.metrics if metric in series]
-    left, right, top, bottom = 46.0, WIDTH - 8.0, 6.0, HEIGHT - 18.0
+    left, right, top, bottom = 52.0, WIDTH - 8.0, 6.0, HEIGHT - 18.0
     values = [svg.finite(v) for _, v in found]
     every = np.concatenate([v[~np.isnan(v)] for v in values] + [np.array(gauge.span)])
     low, high = float(every.min()), float(every.max())

@@ -53,15 +53,6 @@ def test_sizes_are_said_in_the_largest_unit_that_they_fill():
     assert {count: memory_gauge.size(count) for count in counts} == counts
 
 
-@pytest.mark.slow
-def test_sizes_read_as_those_of_the_footprint():
-    pytest.importorskip("torch")  # not among Colab's versions in tests/colab
-    from rlkit.lm import footprint
-
-    counts = [0, 1, 999.4, 999.6, 1000, 75_800, 999_449, 999_500, 131_072, 8 * GB, 5.5 * GB, 1.5e15]
-    assert [memory_gauge.size(c) for c in counts] == [footprint.size(c) for c in counts]
-
-
 def test_shares_have_two_digits_and_a_tiny_one_is_not_nothing():
     asked = [(0, 8), (1, 8e4), (0.0421, 1), (0.3, 1), (1, 1), (8.1, 4)]
     assert [memory_gauge.share(*pair) for pair in asked] == ["0 %", "< 0.1 %", "4.2 %", "30 %", "100 %", "202 %"]
