@@ -184,8 +184,8 @@ def cispo(*, ddof=1, cap=5.0, beta=0.0, kl="k3", kl_times_ratio=False, aggregati
     """CISPO: the ratio only weighs the token, no gradient flows through it, and no token is ever dropped.
 
     loss = -(1 / sum_i |o_i|) sum_i sum_t stop_gradient(min(rho_t, cap)) A_i log pi(o_t), A_i as in GRPO.
-    cap is absolute: 5.0 means that a ratio counts at most five times (not 1 + 5).
-    Source: MiniMax-M1 (arXiv 2506.13585), equations 4 and 5; the cap of 5 from ScaleRL (arXiv 2510.13786).
+    cap is absolute: 5.0 means that a ratio counts at most five times (not 1 + 5). The paper does not state it; ScaleRL
+    (arXiv 2510.13786, appendix A.17) found 4, 5 and 8 alike. Source: MiniMax-M1 (arXiv 2506.13585), equations 4 and 5.
     """
     options = dict(locals())
 
