@@ -1,7 +1,7 @@
 # make help says what there is to make.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help lab test lint bench measure badges setup colab
+.PHONY: help lab test lint bench measure badges setup colab test-verl bench-gpu
 
 # The first of these that is Python 3.11 to 3.13 and can make environments; or say PYTHON=/path/to/python.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
@@ -11,7 +11,7 @@ BIN := .venv/bin
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
 help: ## say what there is to make
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 	@echo "  make measure KEY   run the full declared grid of one paper and store its verdict, e.g. make measure pessimism-lcb"
 	@echo
 	@echo "  make lab ARGS=--no-browser    pass arguments on to JupyterLab"
@@ -52,6 +52,16 @@ test: .venv/.ready .venv-colab/.ready ## lint, unit tests, Colab's versions, a b
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder --nbmake --nbmake-kernel=python3 --nbmake-timeout=300 \
 	  tests notebooks $(ARGS)
 
+# Not part of make test: 2 GB that check only what rlkit.rlvr.verl.export_verl writes.
+test-verl: .venv-verl/.ready ## load an export for verl with verl's own data set, rewards and losses
+	OMP_NUM_THREADS=1 .venv-verl/bin/python -m pytest -q --noconftest -p no:cacheprovider tests/verl/check_export.py $(ARGS)
+.venv-verl/.ready: tests/verl/requirements.txt .venv/.ready
+	@echo "Setting up .venv-verl, what verl imports, with an older transformers: about two minutes, once."
+	@$(BIN)/python -m venv .venv-verl
+	@.venv-verl/bin/python $(PIP_INSTALL) -c tests/verl/requirements.txt $(if $(TORCH_INDEX),--extra-index-url "$(TORCH_INDEX)") torch
+	@.venv-verl/bin/python $(PIP_INSTALL) --no-deps -r tests/verl/requirements.txt -e .
+	@touch $@
+
 lint: .venv/.ready ## ruff, the order of the rooms, and the rules for notebooks
 	$(BIN)/python -m pytest -q tests/test_lint.py tests/test_layers.py tests/notebooks/test_lint.py $(ARGS)
 
@@ -61,6 +71,9 @@ bench: .venv/.bench ## print how fast the kit is beside others, measured in one 
 	@echo "Installing what the benchmarks compare with (mabwiser)."
 	@$(BIN)/python $(PIP_INSTALL) -c constraints.txt -e ".[bench]"
 	@touch $@
+
+bench-gpu: .venv/.ready ## measure QLoRA on a GPU beside TRL; where there is none, small shapes on the CPU
+	@$(BIN)/python -m tests.bench.gpu $(ARGS)
 
 badges: .venv/.ready ## write Colab badge and setup cell into every notebook, take outputs out
 	@$(BIN)/python -m tests.notebooks.badges
