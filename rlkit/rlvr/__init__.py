@@ -17,7 +17,7 @@ _HOME |= dict.fromkeys("reinforce rloo grpo dr_grpo dapo gspo cispo psr nsr w_re
 _HOME |= {"train": "learner", "continued": "learner", "evaluate": "evaluation"}
 _HOME |= dict.fromkeys(("collect", "curves", "at_matched"), "experiments")
 _HOME |= {"compare": "comparison", "ObjectiveTrainer": "trl", "export_verl": "verl"}
-_HOME |= {"read_trl": "exchange", "read_unipo": "unipo", "write_unipo": "unipo"}
+_HOME |= dict.fromkeys(("read_trl", "read_unipo", "write_unipo"), "exchange")
 __all__ = sorted([*_HOME, "defaults", "objectives", "trl"])
 
 

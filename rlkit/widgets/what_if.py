@@ -202,7 +202,10 @@ class WhatIf:
         batch, logged, chosen = self._batch, self._logged(), self.chosen()
         changed = chosen["weights"] != self._start
         rewards = numbers.weighted(batch, chosen["weights"]) if changed else batch.rewards
-        before = self._before(logged)
+        try:
+            before = self._before(logged)
+        except ValueError as error:  # as of a run read from elsewhere, whose groups hold one completion each
+            return show.note(f"{logged['name']} cannot be computed of this batch: {svg.short(error, 300)}"), ""
         words = self._words(before, changed)
         try:
             after = numbers.outcome(batch, chosen["name"], chosen["options"], rewards)

@@ -345,3 +345,10 @@ def test_a_batch_that_cannot_be_read_does_not_break_the_others(tmp_path):
     assert "without reward or logp_sampled" in view.to_html()
     view.step.value = "step 7"
     assert view.objective.value == "grpo" and "1.000 (0°" in view.picture.value
+
+
+def test_groups_of_one_completion_are_said_not_raised(tmp_path):
+    """As a PPO run read from UNIPO has them: grpo, which stands in, compares completions of a group."""
+    alone = [sample(p, 0, float(p), [1.0, 1.2]) for p in range(2)]
+    view = WhatIf(make(tmp_path, steps=((1, alone),), config={"max_new_tokens": 4}))
+    assert "grpo cannot be computed of this batch" in view.to_html()
