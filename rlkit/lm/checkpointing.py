@@ -4,6 +4,7 @@ transformers switches the cache off under checkpointing, since a layer that is r
 cache layers here are written once or never: a recomputed layer finds what it found before.
 """
 
+import contextlib
 from contextlib import contextmanager
 
 from torch.utils.checkpoint import checkpoint
@@ -45,13 +46,10 @@ def recomputing(layers: list):
 
         return run
 
-    for layer in layers:
-        layer.forward = by_hand(layer)  # of this instance; that of its class stays
-    try:
-        yield
-    finally:
+    with contextlib.ExitStack() as around:
         for layer in layers:
-            del layer.forward
+            around.enter_context(prefix.instead(layer, by_hand(layer)))
+        yield
 
 
 class WrittenOnce(DynamicLayer):

@@ -15,13 +15,16 @@ from transformers.cache_utils import CacheLayerMixin, DynamicCache, DynamicLayer
 from rlkit.lm import prefix
 
 WARM_UP = 2  # runs before a graph is recorded: libraries allocate what they need at their first
+SHORTEST = 32  # steps from which on a recording, which costs about four of them, pays
+FEWEST = 32  # rows: a step of fewer is as long as reading the weights, so that dropping some saves nothing
+ALIGNED = 16  # a mask of another length is copied to an aligned one in every layer
 
 
 def decoder(model, call, project, prompt_ids, prompt_mask, group_size: int, steps: int):
     """(logits [P, V] after each prompt, decoder) for `group_size` rows a prompt and up to `steps` tokens behind it.
 
     decoder.advance(token [b], step) -> logits [b, V] of the token after; decoder.keep(stay) leaves the rows `stay` [b];
-    decoder.drop_at: the share of finished rows from which on it pays to drop them.
+    decoder.drops(rows, left): whether dropping the finished ones of so many rows pays.
     """
     project = project or (lambda hidden: hidden)
     logits, cache = prefix.start(call, prompt_ids, prompt_mask)
@@ -36,13 +39,18 @@ def decoder(model, call, project, prompt_ids, prompt_mask, group_size: int, step
 
 def pays(device, steps: int) -> bool:
     """True where recording a step is worth it."""
-    return device.type == "cuda" and steps > 2 * WARM_UP
+    return device.type == "cuda" and steps >= SHORTEST
+
+
+def an_eighth(rows: int, left: int) -> bool:
+    """Copying a cache costs about one step."""
+    return rows - left >= max(1, rows / 8)
 
 
 class Uncached:
     """Runs the whole text of every row again: for models whose cache cannot be shared."""
 
-    drop_at = 0.125
+    drops = staticmethod(an_eighth)
 
     def __init__(self, call, project, ids, mask):
         self.call, self.project, self.ids, self.mask = call, project, ids, mask
@@ -59,7 +67,7 @@ class Uncached:
 class Growing:
     """The model's own cache, one column longer after each step."""
 
-    drop_at = 0.125  # copying a cache costs about one step
+    drops = staticmethod(an_eighth)
 
     def __init__(self, call, project, cache, prompt_mask, steps: int):
         self.call, self.project, self.cache = call, project, cache
@@ -112,40 +120,46 @@ def fixed_will_do(model, cache) -> bool:
 class Fixed:
     """A cache of fixed length; on CUDA the step is recorded once as a graph and replayed."""
 
-    drop_at = 0.5  # fewer rows need a new recording
-
     def __init__(self, call, project, cache, prompt_mask, steps: int):
         self.call, self.project = call, project
         self.positions, self.longest = prompt_mask.sum(1, keepdim=True), prompt_mask.shape[1]
         dtype, device = cache.layers[0].keys.dtype, prompt_mask.device
+        more = steps + -(self.longest + steps) % ALIGNED  # columns behind the prompt
         self.column = torch.zeros(1, dtype=torch.long, device=device)
         # What is added to attention scores: 0 where a column may be seen, the lowest number where not. [b, 1, 1, L]
         self.hidden = torch.finfo(dtype).min
-        self.mask = torch.full((len(prompt_mask), 1, 1, self.longest + steps), self.hidden, dtype=dtype, device=device)
+        self.mask = torch.full((len(prompt_mask), 1, 1, self.longest + more), self.hidden, dtype=dtype, device=device)
         self.mask[:, 0, 0, : self.longest].masked_fill_(prompt_mask, 0)
         self.cache = DynamicCache()
-        self.cache.layers = [
-            Slots(pad(layer.keys, (0, 0, 0, steps)), pad(layer.values, (0, 0, 0, steps)), self.column)
-            for layer in cache.layers
-        ]
-        self.run = None
+        self.cache.layers = []
+        for layer in cache.layers:
+            wide = (pad(tensor, (0, 0, 0, more)) for tensor in (layer.keys, layer.values))
+            self.cache.layers.append(Slots(*wide, self.column))
+            layer.keys = layer.values = None  # not both caches at once
+        self.token = self.replay = None
+
+    @staticmethod
+    def drops(rows: int, left: int) -> bool:
+        """Fewer rows need a new recording."""
+        return rows > FEWEST and left <= rows / 2
 
     def keep(self, stay):
-        self.run = None  # it holds the old tensors
+        self.token = self.replay = None  # it holds the old tensors
         self.positions, self.mask = self.positions[stay], self.mask[stay]
         for layer in self.cache.layers:
             layer.keys, layer.values = layer.keys[stay], layer.values[stay]
 
     def advance(self, token, step: int):
-        if self.run is None:
+        fresh = self.token is None
+        if fresh:
             self.token, self.position = token[:, None].clone(), self.positions + step
         self.token.copy_(token[:, None])
         self.position.copy_(self.positions + step)
         self.column.fill_(self.longest + step)
         self.mask[..., self.longest + step] = 0
-        if self.run is None:
-            self.run = recorded(self.forward) if token.device.type == "cuda" else self.forward
-        return self.run()
+        if fresh and token.device.type == "cuda":
+            self.replay = recorded(self.forward)
+        return self.replay() if self.replay else self.forward()
 
     def forward(self):
         logits, _ = self.call(self.token, self.mask, self.position, self.cache, 1)
@@ -153,20 +167,21 @@ class Fixed:
 
 
 def recorded(function):
-    """A function that replays the kernels of `function`() as a CUDA graph; the function itself where that fails."""
-    side = torch.cuda.Stream()
-    side.wait_stream(torch.cuda.current_stream())
+    """A function that replays the kernels of `function`() as a CUDA graph, with its result; None if that fails."""
+    side, own = torch.cuda.Stream(), torch.cuda.current_stream()
+    side.wait_stream(own)
     with torch.cuda.stream(side):
         for _ in range(WARM_UP):  # each writes the same column with the same numbers
             function()
-    torch.cuda.current_stream().wait_stream(side)
+    own.wait_stream(side)
     graph = torch.cuda.CUDAGraph()
     try:
         with torch.cuda.graph(graph, capture_error_mode="thread_local"):  # other threads may use the card
             result = function()
     except RuntimeError as error:
+        torch.cuda.set_stream(own)  # a recording that fails at its end does not put it back
         warnings.warn(f"no CUDA graph of this model, each step starts its kernels one by one: {error}", stacklevel=2)
-        return function
+        return None
 
     def run():
         graph.replay()

@@ -25,12 +25,8 @@ def of(model):
 @contextmanager
 def hidden_states(model):
     """Inside the block the model returns hidden states [B, T, D] where it returns logits."""
-    head = of(model)
-    head.forward = lambda hidden: hidden  # of this instance; that of its class stays
-    try:
+    with prefix.instead(of(model), lambda hidden: hidden):
         yield
-    finally:
-        del head.forward
 
 
 def comes_apart(model) -> bool:
@@ -42,15 +38,15 @@ def comes_apart(model) -> bool:
 
 def _same(model) -> bool:
     """True if what the head returns comes out as it is: tried with numbers so far apart that a soft cap would show."""
-    head, wide = of(model), prefix.inner(model).get_input_embeddings().weight.shape[0]
+    wide = prefix.inner(model).get_input_embeddings().weight.shape[0]
     ids = torch.zeros(1, 1, dtype=torch.long, device=prefix.device(model))
-    head.forward = lambda hidden: torch.linspace(-100, 100, wide, device=hidden.device).to(hidden.dtype)[None, None]
-    try:
-        with torch.no_grad(), prefix.dropout_off(model):
-            logits = prefix.inner(model)(input_ids=ids, use_cache=False).logits
-            return torch.equal(logits, head.forward(logits))
-    finally:
-        del head.forward
+
+    def far_apart(hidden):
+        return torch.linspace(-100, 100, wide, device=hidden.device).to(hidden.dtype)[None, None]
+
+    with torch.no_grad(), prefix.dropout_off(model), prefix.instead(of(model), far_apart):
+        logits = prefix.inner(model)(input_ids=ids, use_cache=False).logits
+    return torch.equal(logits, far_apart(logits))
 
 
 def apart(model, tokens: int) -> tuple:

@@ -127,7 +127,7 @@ def _draw(model, prompt_ids, prompt_mask, uniform, ends, *, fill, temperature, t
         left = int(running.sum())
         if left == 0 or step + 1 == steps:
             break
-        if len(live) - left >= max(1, rest.drop_at * len(live)):
+        if rest.drops(len(live), left):
             stay = running.nonzero()[:, 0]
             live, token = live[stay], token[stay]
             rest.keep(stay)

@@ -29,6 +29,9 @@ class Scorer(GRPOTrainer):
         with prefix.dropout_off(self.model):
             pass  # this is where bitsandbytes is told, and weights that were repacked before are refused
 
+    def _send_telemetry(self):
+        """Nothing is sent: the kit needs no network, and asks for none."""
+
     def scores(self, rows: dict, model, **options) -> tuple:
         """(logp, entropy or None) [B, T] of completions, nats, at args.temperature.
 

@@ -44,4 +44,5 @@ class VerdictCard:
 
 def _stored_keys() -> set:
     """Keys with a file in data/results. Looked up, so that a hostile key never becomes part of a path."""
-    return {file.stem for file in paths.data("results").glob("*.json")}
+    files = paths.data("results").glob("*.json")
+    return {file.stem for file in files if not file.stem.startswith("bench-")}  # a bench is no verdict

@@ -46,11 +46,30 @@ def test_the_fixed_cache_draws_what_the_growing_one_draws(prompts, attention, fi
     assert (drawn.logp - score_tokens(model, drawn)).abs().max() < 1e-5
 
 
-def test_rows_leave_by_halves_since_each_size_is_recorded_anew(fixed):
+def test_rows_leave_by_halves_and_not_below_what_a_step_costs_anyway(fixed):
     model, tokenizer = ending()
-    sample(model, tokenizer, PROMPTS, 16, 24, seed=4)
+    sample(model, tokenizer, PROMPTS, 64, 24, seed=4)
     changes = [b / a for a, b in itertools.pairwise(fixed) if a != b]
     assert changes and max(changes) <= 0.5
+    assert min(fixed[:-1]) > decoding.FEWEST / 2 and not decoding.Fixed.drops(decoding.FEWEST, 1)
+
+
+def test_the_cache_is_gone_when_sampling_is_over(fixed, monkeypatch):
+    """A reference cycle would hold it until the garbage collector comes by: on a card that is gigabytes."""
+    import gc
+    import weakref
+
+    made = []
+    init = decoding.Fixed.__init__
+    monkeypatch.setattr(
+        decoding.Fixed, "__init__", lambda self, *a: (init(self, *a), made.append(weakref.ref(self)))[0]
+    )
+    gc.disable()
+    try:
+        sample(*ending(), PROMPTS, 4, 8, seed=4)
+        assert made and made[0]() is None
+    finally:
+        gc.enable()
 
 
 def test_adapters_and_four_bit_weights_decode_alike(tmp_path, fixed, monkeypatch):
@@ -124,4 +143,4 @@ def test_a_step_of_the_fixed_cache_asks_the_host_for_nothing(config):
 
 def test_graphs_are_for_cuda_alone():
     assert not decoding.pays(torch.device("cpu"), 1000)
-    assert decoding.pays(torch.device("cuda"), 1000) and not decoding.pays(torch.device("cuda"), 2)
+    assert decoding.pays(torch.device("cuda"), 1000) and not decoding.pays(torch.device("cuda"), 16)

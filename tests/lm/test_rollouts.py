@@ -423,7 +423,8 @@ def test_dropping_finished_rows_changes_no_draw(prompts, monkeypatch):
     model = favour(tiny(seed=4, sharp=5.0), 1, 1.0)
     results = []
     for share in (0.0, 0.3, 2.0):  # at once, sometimes, never
-        monkeypatch.setattr(decoding.Growing, "drop_at", share)
+        drops = staticmethod(lambda rows, left, share=share: rows - left >= max(1, share * rows))
+        monkeypatch.setattr(decoding.Growing, "drops", drops)
         results.append(sample(model, words(), prompts, 8, 30, seed=7))
     for other in results[1:]:
         assert torch.equal(other.ids, results[0].ids)
