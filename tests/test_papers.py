@@ -117,8 +117,8 @@ def test_without_a_checkout_there_is_no_notebook(monkeypatch):
     assert papers.find("pessimism-lcb").notebook is None
 
 
-def test_every_notebook_of_this_checkout_that_is_not_a_chapter_walk_belongs_to_a_paper():
-    root = paths.repository()
-    files = [path for path in root.glob("notebooks/[0-9][0-9]_*/*.ipynb") if not path.name.startswith("00_")]
+def test_every_notebook_of_this_checkout_that_is_no_chapter_walk_and_no_guide_belongs_to_a_paper():
+    root, other = paths.repository(), ("00_", "qlora_")
+    files = [path for path in root.glob("notebooks/[0-9][0-9]_*/*.ipynb") if not path.name.startswith(other)]
     known = {paper.notebook for paper in papers.PAPERS}
     assert {path.relative_to(root).as_posix() for path in files} <= known
