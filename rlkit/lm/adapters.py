@@ -1,5 +1,6 @@
 """What a model is loaded as: its device, its dtype, 4-bit weights, and the LoRA adapter that is trained on them."""
 
+import contextlib
 import importlib.util
 import logging
 import os
@@ -74,14 +75,20 @@ def lora_config(rank):
     return LoraConfig(r=rank, lora_alpha=rank, lora_dropout=0.0, target_modules="all-linear", task_type="CAUSAL_LM")
 
 
+@contextlib.contextmanager
+def without_their_warning():
+    """Without the warning that PEFT reads a name which transformers gives up: no reader can do anything about it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+        yield
+
+
 def attach(model, config, seed: int):
     """The model with a new adapter in fp32, its A drawn from `seed` alone; everything else is frozen."""
     from peft import get_peft_model
 
     devices = [model.device] if model.device.type == "cuda" else []
-    # PEFT draws from the global state: leave that as it was. And it reads a name that transformers is giving up.
-    with torch.random.fork_rng(devices=devices), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+    with torch.random.fork_rng(devices=devices), without_their_warning():  # PEFT draws from the global state
         torch.manual_seed(seed)
         model = get_peft_model(model, config)
     for name, parameter in model.named_parameters():

@@ -175,13 +175,16 @@ def _adapter(folder: Path, quantization, rank, **how) -> tuple:
         raise ValueError(f"{folder}: its adapter_model.safetensors is missing (pickled weights are not read)")
     base = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8")).get("base_model_name_or_path") or ""
     # An adapter of a shipped model remembers the folder that this one lay in, perhaps on another machine.
-    shipped = Path(base).name if not Path(base).is_dir() and Path(base).name in names() else base
+    name, folder_of = Path(base).name, Path(base)
+    ours = name in names() and (not folder_of.is_dir() or folder_of.samefile(paths.data("models") / name))
+    shipped = name if ours else base
     if Path(shipped).is_dir() and _is_adapter(Path(shipped)):
         raise ValueError(f"{folder}: its base {base} is an adapter too: must be a plain model")
     model, tokenizer = load(shipped, quantize="nf4" if quantization else None, **how)
     if any(folder.glob("tokenizer*")):
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-    return PeftModel.from_pretrained(model, folder, is_trainable=True, use_safetensors=True), tokenizer
+    with adapters.without_their_warning():
+        return PeftModel.from_pretrained(model, folder, is_trainable=True, use_safetensors=True), tokenizer
 
 
 def _hub(name: str, **how) -> tuple:
