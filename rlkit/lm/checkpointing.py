@@ -7,6 +7,7 @@ cache layers here are written once or never: a recomputed layer finds what it fo
 import contextlib
 from contextlib import contextmanager
 
+import torch
 from torch.utils.checkpoint import checkpoint
 from transformers.cache_utils import DynamicCache, DynamicLayer
 from transformers.modeling_layers import GradientCheckpointingLayer
@@ -62,14 +63,18 @@ class WrittenOnce(DynamicLayer):
 
 
 class ReadOnly(DynamicLayer):
-    """Keys and values of prompts; those of the completions are put behind them for the caller and not kept."""
+    """Keys and values of prompts, for rows that each go on from one of them; what comes behind them is not kept.
 
-    def __init__(self, keys, values):
+    The prompt of every row is copied for the caller, inside the layer that recomputes: no copy waits for backward.
+    """
+
+    def __init__(self, keys, values, prompt):
         super().__init__()
-        self.keys, self.values, self.is_initialized = keys, values, True
+        self.keys, self.values, self.prompt, self.is_initialized = keys, values, prompt, True
 
     def update(self, key_states, value_states, *args, **kwargs):
-        return prefix.behind(self.keys, key_states), prefix.behind(self.values, value_states)
+        pairs = (self.keys, key_states), (self.values, value_states)
+        return tuple(torch.cat([prefix.Rows.apply(own, self.prompt), more], dim=-2) for own, more in pairs)
 
 
 def prompt_cache(model):
@@ -81,7 +86,8 @@ def prompt_cache(model):
     return cache
 
 
-def read_only(cache):
-    """The cache with layers that a recomputation cannot change."""
-    cache.layers = [ReadOnly(layer.keys, layer.values) for layer in cache.layers]
-    return cache
+def read_only(cache, prompt):
+    """A cache of the rows' prompts `prompt` [B], which a recomputation cannot change."""
+    chosen = DynamicCache()
+    chosen.layers = [ReadOnly(layer.keys, layer.values, prompt) for layer in cache.layers]
+    return chosen

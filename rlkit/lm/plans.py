@@ -71,23 +71,29 @@ def plan(
     was_on = checkpointing.checkpointed(model)
     try:
         checkpointing.switch(model, False)
-        plain = _line(model, rows, *lengths)
+        plain = _line(model, *lengths)
         checkpointing.switch(model, True)
         layers = checkpointing.checkpointed(model)
-        kept = _line(model, rows, *lengths)
+        kept = _line(model, *lengths)
     finally:
         checkpointing.switch(model, False)
         for layer in was_on:
             layer.gradient_checkpointing = True
-    # Every layer's inputs, and what one layer keeps while it recomputes.
-    thrifty = tuple(a + b / max(len(layers), 1) for a, b in zip(kept, plain, strict=True))
-    for recompute, (base, each) in ((False, plain), (True, thrifty)):
-        most = int((room - base) // each)
+    chunk = _chunk(model, rows, lengths[1])
+
+    def needs(count: int, recompute: bool) -> float:
+        """Bytes of a micro-batch; a layer that recomputes and a chunk of logits are never there together."""
+        groups = -(-count // group_size)  # each runs its prompt once
+        whole = plain[0] * groups + plain[1] * count
+        return kept[0] * groups + kept[1] * count + max(chunk, whole / max(len(layers), 1)) if recompute else whole + chunk
+
+    for recompute in (False, True):
+        most = max((n for n in range(1, rows + 1) if needs(n, recompute) <= room), default=0)
         if most >= (1 if recompute else min(rows, group_size)):
-            count = min(rows, most if most < group_size else most // group_size * group_size)
-            return Plan(count, recompute, memory, round(base + each * count), round(cache), round(free))
+            count = most if most < group_size else most // group_size * group_size
+            return Plan(count, recompute, memory, round(needs(count, recompute)), round(cache), round(free))
     cure = "shorter completions or prompts, a smaller LoRA rank, or a smaller model"
-    _refuse(thrifty[0] + thrifty[1] - room, "one row of a training step", cure)
+    _refuse(needs(1, True) - room, "one row of a training step", cure)
 
 
 def _refuse(missing: float, what: str, cure: str):
@@ -114,11 +120,11 @@ def cache_bytes(model) -> int:
     return 0 if cache is None else sum(layer.keys.nbytes + layer.values.nbytes for layer in cache.layers) // 2
 
 
-def _line(model, rows: int, prompt_tokens: int, completion_tokens: int) -> tuple:
-    """(base, each): a micro-batch of n rows of one prompt keeps base + each * n bytes."""
+def _line(model, prompt_tokens: int, completion_tokens: int) -> tuple:
+    """(base, each): a forward of n rows of one prompt keeps base + each * n bytes."""
     one, two = (activations(model, n, prompt_tokens, completion_tokens) for n in (1, 2))
     each = max(two - one, 1)
-    return max(one - each, 0) + _chunk(model, rows, completion_tokens), each
+    return max(one - each, 0), each
 
 
 def _chunk(model, rows: int, completion_tokens: int) -> int:

@@ -147,11 +147,6 @@ def columns(prompt_mask, steps: int):
     return seen, (seen.cumsum(1) - 1).clamp(min=0)
 
 
-def behind(keys, more):
-    """Keys or values [b, heads, T, d] with more behind them."""
-    return torch.cat([keys, more], dim=-2)
-
-
 def select(cache, index):
     """The rows `index` [B] of a cache, in that order and repeated as often as they stand there; the cache stays."""
     chosen = copy(cache)

@@ -74,8 +74,8 @@ def _shared(model, call, prompt_ids, prompt_mask, recompute: bool):
             return start
         seen = None if full else pad(prompt_mask[prompt].long(), (0, steps), value=1)
         positions = lengths[prompt, None] + torch.arange(steps, device=ids.device)
-        own = prefix.select(cache, prompt)
-        rest, _ = call(ids[:, :-1], seen, positions, checkpointing.read_only(own) if recompute else own, steps)
+        own = (checkpointing.read_only if recompute else prefix.select)(cache, prompt)
+        rest, _ = call(ids[:, :-1], seen, positions, own, steps)
         return torch.cat([start, rest], 1)
 
     return logits

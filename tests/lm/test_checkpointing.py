@@ -92,3 +92,20 @@ def test_it_saves_memory_and_switches_off_again():
     assert plans.activations(model, 4, 32, 16) < 0.5 * plain
     checkpointing.switch(model, False)
     assert checkpointing.checkpointed(model) == [] and plans.activations(model, 4, 32, 16) == plain
+
+
+def test_no_copy_of_a_prompt_waits_for_backward():
+    """Each row's copy of its prompt's keys and values is made again: on a 7B model they would be 57 kB a token and row."""
+    import gc
+
+    model, tokenizer = models.fresh("s", seed=0)
+    prompt = " ".join(str(i) for i in range(100)) + " :"
+    drawn = sample(model, tokenizer, [prompt], 16, 4, seed=1)
+    checkpointing.switch(model)
+    gc.collect()
+    before = {id(x) for x in gc.get_objects() if isinstance(x, torch.Tensor)}
+    logp = score_tokens(model, drawn)
+    gc.collect()
+    held = [x for x in gc.get_objects() if isinstance(x, torch.Tensor) and id(x) not in before and x.dim() == 4]
+    copies = [x.shape for x in held if x.shape[0] == 16 and x.shape[2] >= 100]
+    assert logp.requires_grad and copies == []
