@@ -85,7 +85,9 @@ def plan(
         """Bytes of a micro-batch; a layer that recomputes and a chunk of logits are never there together."""
         groups = -(-count // group_size)  # each runs its prompt once
         whole = plain[0] * groups + plain[1] * count
-        return kept[0] * groups + kept[1] * count + max(chunk, whole / max(len(layers), 1)) if recompute else whole + chunk
+        if not recompute:
+            return whole + chunk
+        return kept[0] * groups + kept[1] * count + max(chunk, whole / max(len(layers), 1))
 
     for recompute in (False, True):
         most = max((n for n in range(1, rows + 1) if needs(n, recompute) <= room), default=0)

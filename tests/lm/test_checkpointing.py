@@ -95,7 +95,7 @@ def test_it_saves_memory_and_switches_off_again():
 
 
 def test_no_copy_of_a_prompt_waits_for_backward():
-    """Each row's copy of its prompt's keys and values is made again: on a 7B model they would be 57 kB a token and row."""
+    """A row's copy of its prompt's keys and values is made again: on a 7B model they would be 57 kB a token."""
     import gc
 
     model, tokenizer = models.fresh("s", seed=0)
