@@ -6,6 +6,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from scipy.stats import binom
 
 from rlkit import stats
 from rlkit.lm import exact
@@ -130,7 +131,7 @@ def test_pass_at_k_is_what_the_estimator_estimates():
     p = float(exact.expected_reward(policy, correct).detach())
     n = 6
     c = np.arange(n + 1)
-    chance = np.array([stats.distributions.binom.pmf(i, n, p) for i in c])
+    chance = np.array([binom.pmf(i, n, p) for i in c])
     for k in range(1, n + 1):
         assert exact.pass_at_k(policy, correct, k) == pytest.approx(float(chance @ stats.pass_at_k(n, c, k)))
     curve = exact.pass_at_k(policy, correct, [1, 2, 4])

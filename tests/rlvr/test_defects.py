@@ -9,6 +9,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy.stats import binom
 
 from rlkit import stats
 from rlkit.lm import exact
@@ -318,7 +319,7 @@ def test_entropy_divided_twice():
 def test_pass_at_k_from_the_first_k_samples(n, k, p, times):
     """any(first k of n) has the right mean and several times the variance of the estimate from all n."""
     c = np.arange(n + 1)
-    chance = stats.distributions.binom.pmf(c, n, p)
+    chance = binom.pmf(c, n, p)
     estimate = stats.pass_at_k(n, c, k)
     mean = float(chance @ estimate)
     variance = float(chance @ (estimate - mean) ** 2)
