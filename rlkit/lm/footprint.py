@@ -4,6 +4,7 @@ GB are 10^9 bytes. A part of training: frozen weights; trainable weights, their 
 moments (twice as large); what a forward keeps for the backward (activations); keys and values of the sampler (cache).
 """
 
+import gc
 from typing import NamedTuple
 
 import psutil
@@ -95,6 +96,9 @@ def refuse_too_large(config, name, dtype, device, quantization, rank: int) -> No
     if device.type == "meta":
         return
     needs, here = expected(config, dtype, quantization is not None, rank), free(device)
+    if needs.total > here:
+        gc.collect()  # a model that nobody names any more may still be held by a cycle
+        here = free(device)
     if needs.total <= here:
         return
     cures = []

@@ -66,12 +66,11 @@ def check(settings: dict, trainable: dict) -> list:
     return list(problems)
 
 
-def default_problems(task, seed: int) -> list:
+def default_problems(task, seed: int, number: int = PROBLEMS, split: str = "train") -> list:
     """1,024 training problems drawn from `seed`, or 512, 256, ... where the task has fewer."""
-    number = PROBLEMS
     while True:
         try:
-            return task.problems(number, seed, "train")
+            return task.problems(number, seed, split)
         except ValueError:
             if number == 1:
                 raise

@@ -71,7 +71,9 @@ def export_verl(
     given = {name: value for name, value in locals().items() if name not in ("folder", "task")}
     if not isinstance(model, str) or not model.strip() or "${" in model:
         checks.fail("model", model, "a hub id like owner/name, or a folder")
-    given["evaluation"] = evaluation = held_out(task, seed) if evaluation is None else evaluation
+    if evaluation is None:
+        evaluation = arguments.default_problems(task, seed, HELD_OUT, "test")
+    given["evaluation"] = evaluation
     defaults = {name: parameter.default for name, parameter in inspect.signature(train).parameters.items()}
     trained = {"model": torch.nn.Parameter(torch.zeros(1))}  # in place of the weights, which are elsewhere
     problems = arguments.check(defaults | given | {"task": task}, trained)
@@ -139,18 +141,6 @@ def export_verl(
     for name, text in texts.items():
         (home / name).write_text(text, encoding="utf-8")
     return home
-
-
-def held_out(task, seed: int) -> list:
-    """128 test problems drawn from `seed`, or 64, 32, ... where the task has fewer."""
-    number = HELD_OUT
-    while True:
-        try:
-            return task.problems(number, seed, "test")
-        except ValueError:
-            if number == 1:
-                raise
-            number //= 2
 
 
 def loss_settings(objective, max_new_tokens: int) -> dict:

@@ -4,12 +4,8 @@ Both run in this process on one thread, take turns, and are charged for what a s
 CPU-seconds between the ends of two steps that lie STEPS apart. Medians of REPEATS. Run with OMP_NUM_THREADS=1.
 """
 
-import contextlib
-import io
 import statistics
-import tempfile
 import time
-import warnings
 
 import numpy as np
 import torch
@@ -19,10 +15,10 @@ from rlkit.lm import models
 from rlkit.lm.rollouts import sample
 from rlkit.lm.tasks import Problem, Task
 from rlkit.lm.vocabulary import WORDS
+from tests.bench.bench_qlora import RATE, trl_steps
 
 PROMPTS, GROUP, STEPS, REPEATS = 16, 16, 3, 3
 AT_ONCE = 64  # rows that TRL takes through the model together: of 32, 64, 128 and 256 its fastest here
-RATE = 1e-6  # so small that the policy, and with it the lengths, stay as they are
 
 
 def policy(mean_length: float | None):
@@ -82,52 +78,24 @@ def ours(tokens: int, longest: int, mean_length):
 
 def theirs(tokens: int, longest: int, mean_length, rows_at_once: int = AT_ONCE):
     """(CPU-seconds, mean length) of one step of TRL."""
-    import datasets
-    import transformers
-    import trl
-
-    ends, lengths = [], []
-
-    class Clock(transformers.TrainerCallback):
-        def on_step_end(self, args, state, control, **kwargs):
-            ends.append(time.process_time())
-
-    def reward(completions, **kwargs):
-        lengths.append(statistics.mean(len(ids) for ids in kwargs["completion_ids"]))
-        return [even(completion) for completion in completions]
-
     model, tokenizer = policy(mean_length)
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        arguments = trl.GRPOConfig(
-            output_dir=folder,
-            use_cpu=True,
-            bf16=False,
-            gradient_checkpointing=False,
-            per_device_train_batch_size=rows_at_once,
-            gradient_accumulation_steps=PROMPTS * GROUP // rows_at_once,
-            num_generations=GROUP,
-            max_completion_length=longest,
-            max_steps=1 + STEPS,
-            learning_rate=RATE,
-            lr_scheduler_type="constant",
-            loss_type="grpo",
-            beta=0.0,
-            temperature=1.0,
-            top_k=0,
-            top_p=1.0,
-            report_to="none",
-            disable_tqdm=True,
-            logging_strategy="no",
-            save_strategy="no",
-        )
-        data = datasets.Dataset.from_dict({"prompt": prompts(tokens)})
-        with contextlib.redirect_stdout(io.StringIO()):  # it prints a summary at the end
-            trainer = trl.GRPOTrainer(
-                model, reward, args=arguments, train_dataset=data, processing_class=tokenizer, callbacks=[Clock()]
-            )
-            trainer.train()
-    return (ends[-1] - ends[0]) / STEPS, statistics.mean(lengths)
+    ends, lengths = trl_steps(
+        model,
+        tokenizer,
+        prompts(tokens),
+        lambda prompts, completions: [even(completion) for completion in completions],
+        clock=time.process_time,
+        peft_config=None,
+        use_cpu=True,
+        bf16=False,
+        gradient_checkpointing=False,
+        per_device_train_batch_size=rows_at_once,
+        gradient_accumulation_steps=PROMPTS * GROUP // rows_at_once,
+        num_generations=GROUP,
+        max_completion_length=longest,
+        max_steps=1 + STEPS,
+    )
+    return (ends[-1] - ends[0]) / STEPS, statistics.mean(map(statistics.mean, lengths))
 
 
 def compare(work: str, must: str, *shape) -> dict:

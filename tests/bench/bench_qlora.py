@@ -187,7 +187,7 @@ def trl_steps(model, tokenizer, prompts, reward, *, clock, peft_config, **argume
             )
             trainer.train()
     states = [getattr(p, "quant_state", None) for p in model.parameters()]
-    assert any(states) and not any(getattr(state, "packing_format_for_cpu", False) for state in states), "repacked"
+    assert not any(getattr(state, "packing_format_for_cpu", False) for state in states), "repacked"
     return ends, lengths
 
 
