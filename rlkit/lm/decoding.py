@@ -127,8 +127,8 @@ class Fixed:
         more = steps + -(self.longest + steps) % ALIGNED  # columns behind the prompt
         self.column = torch.zeros(1, dtype=torch.long, device=device)
         # What is added to attention scores: 0 where a column may be seen, the lowest number where not. [b, 1, 1, L]
-        self.hidden = torch.finfo(dtype).min
-        self.mask = torch.full((len(prompt_mask), 1, 1, self.longest + more), self.hidden, dtype=dtype, device=device)
+        hidden = torch.finfo(dtype).min
+        self.mask = torch.full((len(prompt_mask), 1, 1, self.longest + more), hidden, dtype=dtype, device=device)
         self.mask[:, 0, 0, : self.longest].masked_fill_(prompt_mask, 0)
         self.cache = DynamicCache()
         self.cache.layers = []

@@ -10,14 +10,13 @@ import time
 import numpy as np
 import torch
 
-from rlkit import rlvr
 from rlkit.lm import models
 from rlkit.lm.rollouts import sample
 from rlkit.lm.tasks import Problem, Task
 from rlkit.lm.vocabulary import WORDS
-from tests.bench.bench_qlora import RATE, trl_steps
+from tests.bench.bench_qlora import STEPS, our_step, trl_steps
 
-PROMPTS, GROUP, STEPS, REPEATS = 16, 16, 3, 3
+PROMPTS, GROUP, REPEATS = 16, 16, 3
 AT_ONCE = 64  # rows that TRL takes through the model together: of 32, 64, 128 and 256 its fastest here
 
 
@@ -57,23 +56,7 @@ def ours(tokens: int, longest: int, mean_length):
         return {"format": 1.0, "correct": even(completion)}
 
     task = Task("even", {"correct": 1.0}, longest, None, parts, None)
-    learner = rlvr.train(
-        model,
-        tokenizer,
-        task,
-        rlvr.grpo(),
-        steps=1 + STEPS,
-        learning_rate=RATE,
-        problems=problems,
-        prompts_per_step=PROMPTS,
-        group_size=GROUP,
-        reference=None,
-    )
-    ends, lengths = [], []
-    for step in learner:
-        ends.append(time.process_time())
-        lengths += [step.metrics["length"]] if step.step else []
-    return (ends[-1] - ends[1]) / STEPS, statistics.mean(lengths)
+    return our_step(model, tokenizer, task, problems, PROMPTS, GROUP)
 
 
 def theirs(tokens: int, longest: int, mean_length, rows_at_once: int = AT_ONCE):

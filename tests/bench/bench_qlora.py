@@ -88,7 +88,11 @@ def problems_of(task, count: int = 64) -> list:
 
 def ours(task) -> tuple:
     """(CPU-seconds, mean length) of one of our steps."""
-    model, tokenizer = lm.load("s-countdown", quantize="nf4", lora=RANK)
+    return our_step(*lm.load("s-countdown", quantize="nf4", lora=RANK), task, problems_of(task), *STEP)
+
+
+def our_step(model, tokenizer, task, problems, prompts: int, group: int) -> tuple:
+    """(CPU-seconds, mean length) of one of our steps, between the ends of two that lie STEPS apart."""
     learner = rlvr.train(
         model,
         tokenizer,
@@ -96,9 +100,9 @@ def ours(task) -> tuple:
         rlvr.grpo(),
         steps=1 + STEPS,
         learning_rate=RATE,
-        problems=problems_of(task),
-        prompts_per_step=STEP[0],
-        group_size=STEP[1],
+        problems=problems,
+        prompts_per_step=prompts,
+        group_size=group,
         reference=None,
     )
     ends, lengths = [], []
