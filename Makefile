@@ -29,7 +29,7 @@ setup: .venv/.ready ## make .venv and install the tested versions
 	@echo "  torch ..."
 	@$(BIN)/python $(PIP_INSTALL) -c constraints.txt $(if $(TORCH_INDEX),--extra-index-url "$(TORCH_INDEX)") torch
 	@echo "  rlkit, JupyterLab and the test tools ..."
-	@$(BIN)/python $(PIP_INSTALL) -c constraints.txt -e ".[torch,lm,tasks,trl,qlora,lab,test]"
+	@$(BIN)/python $(PIP_INSTALL) -c constraints.txt -e ".[torch,control,lm,tasks,trl,qlora,lab,test]"
 	@touch $@
 
 lab: .venv/.ready ## open JupyterLab on notebooks/00_start_here.ipynb
