@@ -1,0 +1,57 @@
+"""Evaluation of all policies at once: S seeds times E episodes advance as one array."""
+
+import numpy as np
+
+from rlkit import checks
+from rlkit.offline.rows import Agent, Rows, generator
+
+
+def returns(agent: Agent, rows: Rows, episodes: int, simulators=None) -> np.ndarray:
+    """Undiscounted returns [S, E] of the agent's policies, each seed on starts and noise of its own stream.
+
+    The same starts come each time, so that a curve moves because the policy does. simulators: one for each row, or None
+    for those that the datasets come from. An action that is not a number, from a network that has diverged, counts as
+    0. Raises ValueError where a dataset does not say its simulator.
+    """
+    return trajectories(agent, rows, episodes, simulators)[0]
+
+
+def trajectories(agent: Agent, rows: Rows, episodes: int, simulators=None) -> tuple[np.ndarray, np.ndarray]:
+    """(returns [S, E], observations [S, E, T + 1, O]) as `returns`; what follows a terminal step repeats it."""
+    episodes = checks.positive_int("episodes", episodes)
+    simulators = list(simulators) if simulators is not None else [data.simulator for data in rows.datasets]
+    generators = [generator(seed, "evaluation") for seed in rows.seeds]
+    groups = {}  # rows that share a simulator step as one array
+    for row, simulator in enumerate(simulators):
+        groups.setdefault(id(simulator), (simulator, []))[1].append(row)
+    horizon = max(simulator.horizon for simulator in simulators)
+    starts = [s.start(g, episodes) for s, g in zip(simulators, generators, strict=True)]
+    noises = [
+        g.standard_normal((s.horizon, episodes, s.noise_size)) for s, g in zip(simulators, generators, strict=True)
+    ]
+    groups = [
+        (s, members, np.concatenate([starts[r] for r in members]), np.concatenate([noises[r] for r in members], 1))
+        for s, members in groups.values()
+    ]
+    total, alive = np.zeros((len(rows), episodes)), np.ones((len(rows), episodes), dtype=bool)
+    seen = np.empty((len(rows), episodes, horizon + 1, rows.observation_size), dtype=np.float32)
+    states = [group[2] for group in groups]
+    for t in range(horizon + 1):
+        for (simulator, members, _, _), state in zip(groups, states, strict=True):
+            seen[members, :, t] = simulator.observe(state).reshape(len(members), episodes, -1)
+        if t == horizon or not alive.any():
+            seen[:, :, t + 1 :] = seen[:, :, t : t + 1]
+            break
+        actions = agent.act(seen[:, :, t])
+        actions = actions if rows.discrete else np.nan_to_num(actions, posinf=0, neginf=0)
+        for number, (simulator, members, _, noise) in enumerate(groups):
+            if t >= simulator.horizon:
+                alive[members] = False
+                continue
+            chosen = actions[members].reshape(len(members) * episodes, *actions.shape[2:])
+            after, rewards, ended = simulator.step(states[number], chosen, noise[t])
+            lives = alive[members].reshape(-1)
+            states[number] = np.where(lives[:, None], after, states[number])
+            total[members] += (rewards * lives).reshape(len(members), episodes)
+            alive[members] = (lives & ~ended).reshape(len(members), episodes)
+    return total, seen
