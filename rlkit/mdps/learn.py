@@ -102,7 +102,6 @@ def _rate(rate):
 
 def _learn(mdp, labels, steps, rate, every, draw):
     """Q-learning in all seeds at once; draw(q, t) -> states, actions, rewards, next states, each [S]."""
-    rate, every = _rate(rate), checks.positive_int("every", every)
     best = value_iteration(mdp)[1]
     q = np.zeros((len(labels), *mdp.rewards.shape))  # [S, N, A]
     visits, rows = np.zeros_like(q), np.arange(len(q))
@@ -129,6 +128,7 @@ def q_learning(mdp, seeds, steps, rate=0.1, epsilon=0.1, every=1_000):
     Raises: ValueError for bad seeds, steps, rate, epsilon or every.
     """
     seeds, steps = [checks.seed(seed) for seed in seeds], checks.positive_int("steps", steps)
+    rate, every = _rate(rate), checks.positive_int("every", every)
     if not seeds:
         checks.fail("seeds", seeds, "a list of at least one seed")
     epsilon = float(checks.probability("epsilon", epsilon))
@@ -161,6 +161,7 @@ def q_learning_offline(mdp, batch, order, rate=0.1, every=1_000):
     Raises: ValueError for entries that are no states or actions, or an order that leaves the batch.
     """
     batch, order = _checked(batch, mdp), np.asarray(order)
+    rate, every = _rate(rate), checks.positive_int("every", every)
     if order.ndim != 2 or order.size == 0 or order.dtype.kind not in "iu":
         raise ValueError(f"order of shape {order.shape} and type {order.dtype}: must be integers [S, steps]")
     if order.min() < 0 or order.max() >= len(batch.states):
