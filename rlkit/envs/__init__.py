@@ -1,0 +1,75 @@
+"""Worlds for control: simulators that step thousands of episodes in one NumPy array, and policies that act in them.
+
+>>> import numpy as np
+>>> from rlkit import envs
+>>> maze = envs.simulator("point-maze-u")
+>>> played = envs.rollout(maze, envs.behaviour(maze, "expert"), np.random.default_rng(0), episodes=50)
+>>> played.observations.shape, bool(envs.returns(played).mean() > 60)
+((50, 101, 4), True)
+
+    simulator(name, **options)       one of `names()`; simulator.py says what it offers
+    behaviour(simulator, quality)    the factory of a "random", "medium" or "expert" policy
+    rollout(simulator, factory, rng, episodes, steps) -> Trajectories;  returns(trajectories) -> [E]
+    references(simulator)            mean returns of the three, and the optimal one where it is known
+    draw(simulator)                  the floor plan of a point maze
+
+The simulators need NumPy and SciPy alone.
+"""
+
+import importlib
+import inspect
+
+from rlkit import checks
+from rlkit.envs.behaviours import QUALITIES, behaviour, references, wander
+from rlkit.envs.point_maze import PointMaze, draw
+from rlkit.envs.rollouts import Trajectories, returns, rollout
+
+# name -> (module of rlkit.envs, class, options)
+_WORLDS = {
+    f"point-maze-{layout}{'-dense' if reward == 'dense' else ''}": ("point_maze", "PointMaze", (layout, reward))
+    for layout in ("u", "medium", "four-rooms")
+    for reward in ("sparse", "dense")
+} | {
+    "pendulum": ("pendulum", "Pendulum", ()),
+    "maze": ("maze", "Maze", ()),
+    "maze-corridor": ("maze", "Maze", ("corridor",)),
+    "maze-u": ("maze", "Maze", ("u",)),
+    "maze-rooms": ("maze", "Maze", ("rooms",)),
+    "maze-risky": ("maze", "Maze", ("risky",)),
+    "delay-pipe": ("delay_pipe", "DelayPipe", ()),
+    "glucose": ("glucose", "Glucose", ()),
+    "rocket": ("rocket", "Rocket", ()),
+    "safe-cart": ("safe_cart", "SafeCart", ()),
+}
+
+
+def names() -> tuple[str, ...]:
+    """What `simulator` accepts."""
+    return tuple(_WORLDS)
+
+
+def simulator(name, **options):
+    """A new simulator: `name` is one of `names()`, options are those of its class (say lag=0.3 for a point maze).
+
+    Raises ValueError, in one line that lists the names, for any other name; the class checks the options.
+    """
+    if not isinstance(name, str) or name not in _WORLDS:
+        checks.fail("name", name, "one of " + ", ".join(_WORLDS))
+    module, kind, fixed = _WORLDS[name]
+    made = getattr(importlib.import_module(f"rlkit.envs.{module}"), kind)
+    return made(**dict(zip(inspect.signature(made).parameters, fixed, strict=False)) | options)
+
+
+__all__ = [
+    "QUALITIES",
+    "PointMaze",
+    "Trajectories",
+    "behaviour",
+    "draw",
+    "names",
+    "references",
+    "returns",
+    "rollout",
+    "simulator",
+    "wander",
+]

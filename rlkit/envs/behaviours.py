@@ -1,0 +1,153 @@
+"""Behaviour policies of named quality, and what they earn.
+
+A behaviour policy is a factory make(count, rng) -> act, and act(observations [B, O]) -> actions [B, A] or [B] for
+B = count episodes that run side by side. So act may remember (noise, integrals), and each rollout gets a fresh one.
+"""
+
+import importlib
+import weakref
+
+import numpy as np
+
+from rlkit import checks
+from rlkit.envs.point_maze import DRAG, DT, PUSH, PointMaze
+from rlkit.envs.rollouts import returns, rollout
+
+QUALITIES = ("random", "medium", "expert")
+EPISODES, SEED = 500, 20_240_607  # of `references`
+CRUISE, TURN, BRAKE = 2.0, 1.2, 2.4  # the maze expert: speed, speed at bends (cells per time), braking
+SLOW, NOISE = 0.9, 0.3  # the medium one: its share of CRUISE, noise of its push
+STRAY, STRETCH = 0.045, 20  # chance that a random stretch begins in a step, its mean length in steps
+MIX = 0.6  # share of uniform actions of the medium policy of a finite maze
+_known = weakref.WeakKeyDictionary()
+
+
+def behaviour(simulator, quality):
+    """The factory of the behaviour policy of a quality, "random", "medium" or "expert", for a simulator of rlkit.envs.
+
+    Point mazes: random is `wander`, expert follows the exact shortest path and brakes (`steer`), medium is a slower,
+    noisy one with random stretches. Finite mazes: uniform, a mixture of the optimal and the uniform policy, optimal.
+    Any other simulator: the function behaviour(quality) of the module that its class is written in.
+    Raises ValueError for an unknown quality or a simulator without behaviour policies.
+    """
+    checks.one_of("quality", quality, QUALITIES)
+    if isinstance(simulator, PointMaze):
+        return {"random": wander(2), "medium": stray(simulator), "expert": expert(simulator)}[quality]
+    if hasattr(simulator, "mdp"):
+        return table(finite_policy(simulator.mdp, quality))
+    module = importlib.import_module(type(simulator).__module__)
+    if not hasattr(module, "behaviour"):
+        checks.fail("simulator", simulator, "of a module with a function behaviour(quality)")
+    return module.behaviour(quality)
+
+
+def wander(size, memory=0.95, spread=1.0):
+    """Temporally correlated random actions: x' = memory x + sqrt(1 - memory^2) N(0, spread^2), clipped to [-1, 1].
+
+    With memory 0.95 a direction lasts some 20 steps, so that the whole of a maze is visited.
+    """
+
+    def make(count, rng):
+        state = spread * rng.standard_normal((count, size))
+
+        def act(observations):
+            nonlocal state
+            action = np.clip(state, -1, 1)
+            state = memory * state + np.sqrt(1 - memory**2) * spread * rng.standard_normal((count, size))
+            return action
+
+        return act
+
+    return make
+
+
+def steer(maze, observations, cruise):
+    """The push [B, 2] towards the next bend of the exact shortest path, by a velocity controller.
+
+    Wanted speed: min(cruise, sqrt(end^2 + 2 BRAKE d), d / (2 DT) before a stop), d the distance to the next bend or
+    the goal, end the speed to have there (TURN at a bend, 0 at the goal). The push then reaches it in one step, if it
+    can: ((wanted - v) / DT + DRAG v) / PUSH.
+    """
+    points, velocity = observations[:, :2].astype(float), observations[:, 2:4]
+    target, after = maze.waypoints(points, maze.goal_numbers(observations))
+    away = target - points
+    distance = np.hypot(*away.T)
+    end = np.where(after > 0, TURN, 0.0)
+    speed = np.minimum(np.minimum(cruise, np.sqrt(end**2 + 2 * BRAKE * distance)), end + distance / (2 * DT))
+    wanted = away * (speed / np.maximum(distance, 1e-9))[:, None]
+    return np.clip(((wanted - velocity) / DT + DRAG * velocity) / PUSH, -1, 1)
+
+
+def expert(maze):
+    """Factory: `steer` at CRUISE."""
+    return lambda count, rng: lambda observations: steer(maze, observations, CRUISE)
+
+
+def stray(maze):
+    """Factory: `steer` at SLOW CRUISE with N(0, NOISE^2) noise, and random stretches in which it wanders."""
+
+    def make(count, rng):
+        random, lost = wander(2)(count, rng), np.zeros(count, bool)
+
+        def act(observations):
+            nonlocal lost
+            lost = np.where(lost, rng.random(count) > 1 / STRETCH, rng.random(count) < STRAY)
+            action = steer(maze, observations, SLOW * CRUISE) + NOISE * rng.standard_normal((count, 2))
+            return np.where(lost[:, None], random(observations), np.clip(action, -1, 1))
+
+        return act
+
+    return make
+
+
+def finite_policy(mdp, quality):
+    """The policy [N, A] of a quality on a finite MDP: uniform; MIX uniform + (1 - MIX) optimal; optimal."""
+    from rlkit import mdps
+
+    best = mdps.greedy(mdps.value_iteration(mdp)[1])
+    share = {"random": 1.0, "medium": MIX, "expert": 0.0}[quality]
+    return (1 - share) * best + share / best.shape[1]
+
+
+def table(policy):
+    """Factory of a policy [N, A] that reads one-hot observations [B, N]: a ~ policy[state], by inverse CDF."""
+    edges = policy.cumsum(axis=1)[:, :-1]  # the last one is 1
+
+    def make(count, rng):
+        return lambda observations: (rng.random((count, 1)) >= edges[observations.argmax(axis=1)]).sum(axis=1)
+
+    return make
+
+
+def references(simulator) -> dict:
+    """Mean undiscounted returns of the behaviour policies: {"random", "medium", "expert", "optimal"}.
+
+    simulator: a name of `envs.names()` or a simulator. Over EPISODES episodes from a fixed seed, the same starts and
+    noise for all three; exact for finite mazes, by dynamic programming over simulator.horizon steps. optimal: the
+    largest that any policy can reach within the horizon (the expert has the discounted return in mind and may earn
+    less), or None where it is not known. Kept in memory.
+    """
+    if isinstance(simulator, str):
+        from rlkit import envs
+
+        simulator = envs.simulator(simulator)
+    if simulator not in _known:
+        _known[simulator] = _measure(simulator)
+    return dict(_known[simulator])
+
+
+def _measure(simulator):
+    if hasattr(simulator, "mdp"):
+        from rlkit import mdps
+
+        mdp = simulator.mdp
+        found = {q: mdps.expected_return(mdp, finite_policy(mdp, q), simulator.horizon) for q in QUALITIES}
+        values = np.zeros(len(mdp.start))
+        for _ in range(simulator.horizon):
+            values = (mdp.rewards + mdp.transitions @ values).max(axis=1)  # with one step more to go
+        return found | {"optimal": float(mdp.start @ values)}
+    found = {}
+    for quality in QUALITIES:
+        played = rollout(simulator, behaviour(simulator, quality), np.random.default_rng(SEED), EPISODES)
+        found[quality] = float(returns(played).mean())
+    return found | {"optimal": None}
