@@ -17,7 +17,6 @@ The simulators need NumPy and SciPy alone.
 """
 
 import importlib
-import inspect
 
 from rlkit import checks
 from rlkit.envs.behaviours import QUALITIES, behaviour, references, wander
@@ -26,20 +25,24 @@ from rlkit.envs.rollouts import Trajectories, returns, rollout
 
 # name -> (module of rlkit.envs, class, options)
 _WORLDS = {
-    f"point-maze-{layout}{'-dense' if reward == 'dense' else ''}": ("point_maze", "PointMaze", (layout, reward))
+    f"point-maze-{layout}" + ("-dense" if reward == "dense" else ""): (
+        "point_maze",
+        "PointMaze",
+        {"layout": layout, "reward": reward},
+    )
     for layout in ("u", "medium", "four-rooms")
     for reward in ("sparse", "dense")
 } | {
-    "pendulum": ("pendulum", "Pendulum", ()),
-    "maze": ("maze", "Maze", ()),
-    "maze-corridor": ("maze", "Maze", ("corridor",)),
-    "maze-u": ("maze", "Maze", ("u",)),
-    "maze-rooms": ("maze", "Maze", ("rooms",)),
-    "maze-risky": ("maze", "Maze", ("risky",)),
-    "delay-pipe": ("delay_pipe", "DelayPipe", ()),
-    "glucose": ("glucose", "Glucose", ()),
-    "rocket": ("rocket", "Rocket", ()),
-    "safe-cart": ("safe_cart", "SafeCart", ()),
+    "pendulum": ("pendulum", "Pendulum", {}),
+    "maze": ("maze", "Maze", {}),
+    "maze-corridor": ("maze", "Maze", {"layout": "corridor"}),
+    "maze-u": ("maze", "Maze", {"layout": "u"}),
+    "maze-rooms": ("maze", "Maze", {"layout": "rooms"}),
+    "maze-risky": ("maze", "Maze", {"layout": "risky"}),
+    "delay-pipe": ("delay_pipe", "DelayPipe", {}),
+    "glucose": ("glucose", "Glucose", {}),
+    "rocket": ("rocket", "Rocket", {}),
+    "safe-cart": ("safe_cart", "SafeCart", {}),
 }
 
 
@@ -56,8 +59,7 @@ def simulator(name, **options):
     if not isinstance(name, str) or name not in _WORLDS:
         checks.fail("name", name, "one of " + ", ".join(_WORLDS))
     module, kind, fixed = _WORLDS[name]
-    made = getattr(importlib.import_module(f"rlkit.envs.{module}"), kind)
-    return made(**dict(zip(inspect.signature(made).parameters, fixed, strict=False)) | options)
+    return getattr(importlib.import_module(f"rlkit.envs.{module}"), kind)(**fixed | options)
 
 
 __all__ = [

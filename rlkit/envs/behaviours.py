@@ -18,7 +18,6 @@ EPISODES, SEED = 500, 20_240_607  # of `references`
 CRUISE, TURN, BRAKE = 2.0, 1.2, 2.4  # the maze expert: speed, speed at bends (cells per time), braking
 SLOW, NOISE = 0.9, 0.3  # the medium one: its share of CRUISE, noise of its push
 STRAY, STRETCH = 0.045, 20  # chance that a random stretch begins in a step, its mean length in steps
-MIX = 0.6  # share of uniform actions of the medium policy of a finite maze
 _known = weakref.WeakKeyDictionary()
 
 
@@ -26,7 +25,7 @@ def behaviour(simulator, quality):
     """The factory of the behaviour policy of a quality, "random", "medium" or "expert", for a simulator of rlkit.envs.
 
     Point mazes: random is `wander`, expert follows the exact shortest path and brakes (`steer`), medium is a slower,
-    noisy one with random stretches. Finite mazes: uniform, a mixture of the optimal and the uniform policy, optimal.
+    noisy one with random stretches. Finite mazes: uniform, optimal, and a mixture of both (`finite_policy`).
     Any other simulator: the function behaviour(quality) of the module that its class is written in.
     Raises ValueError for an unknown quality or a simulator without behaviour policies.
     """
@@ -34,7 +33,7 @@ def behaviour(simulator, quality):
     if isinstance(simulator, PointMaze):
         return {"random": wander(2), "medium": stray(simulator), "expert": expert(simulator)}[quality]
     if hasattr(simulator, "mdp"):
-        return table(finite_policy(simulator.mdp, quality))
+        return table(finite_policy(simulator, quality))
     module = importlib.import_module(type(simulator).__module__)
     if not hasattr(module, "behaviour"):
         checks.fail("simulator", simulator, "of a module with a function behaviour(quality)")
@@ -100,13 +99,23 @@ def stray(maze):
     return make
 
 
-def finite_policy(mdp, quality):
-    """The policy [N, A] of a quality on a finite MDP: uniform; MIX uniform + (1 - MIX) optimal; optimal."""
+def finite_policy(simulator, quality):
+    """The policy [N, A] of a quality for a simulator with an `mdp`: random uniform, expert greedy in the exact q,
+    medium the mixture of the two whose exact return over the horizon lies halfway between theirs (by bisection).
+    """
     from rlkit import mdps
 
+    mdp, horizon = simulator.mdp, simulator.horizon
     best = mdps.greedy(mdps.value_iteration(mdp)[1])
-    share = {"random": 1.0, "medium": MIX, "expert": 0.0}[quality]
-    return (1 - share) * best + share / best.shape[1]
+    if quality != "medium":
+        return best if quality == "expert" else mdps.mixed(best, 1.0)
+    half = (mdps.expected_return(mdp, best, horizon) + mdps.expected_return(mdp, mdps.mixed(best, 1.0), horizon)) / 2
+    good, bad = 0.0, 1.0  # shares of uniform actions
+    for _ in range(20):
+        share = (good + bad) / 2
+        enough = mdps.expected_return(mdp, mdps.mixed(best, share), horizon) > half
+        good, bad = (share, bad) if enough else (good, share)
+    return mdps.mixed(best, good)
 
 
 def table(policy):
@@ -141,7 +150,7 @@ def _measure(simulator):
         from rlkit import mdps
 
         mdp = simulator.mdp
-        found = {q: mdps.expected_return(mdp, finite_policy(mdp, q), simulator.horizon) for q in QUALITIES}
+        found = {q: mdps.expected_return(mdp, finite_policy(simulator, q), simulator.horizon) for q in QUALITIES}
         values = np.zeros(len(mdp.start))
         for _ in range(simulator.horizon):
             values = (mdp.rewards + mdp.transitions @ values).max(axis=1)  # with one step more to go

@@ -99,12 +99,16 @@ def test_finite_maze_policies_earn_their_exact_return():
     assert exact["random"] < exact["medium"] < exact["expert"] <= exact["optimal"] + 1e-12
 
 
-def test_finite_policies():
-    mdp = envs.simulator("maze").mdp
-    best = mdps.greedy(mdps.value_iteration(mdp)[1])
-    assert np.array_equal(behaviours.finite_policy(mdp, "expert"), best)
-    assert (behaviours.finite_policy(mdp, "random") == 0.25).all()
-    assert behaviours.finite_policy(mdp, "medium") == pytest.approx(0.4 * best + 0.15)
+@pytest.mark.parametrize("name", ["maze-corridor", "maze-u", "maze-rooms", "maze-risky"])
+def test_finite_policies(name):
+    maze = envs.simulator(name)
+    best = mdps.greedy(mdps.value_iteration(maze.mdp)[1])
+    random, medium, expert = (behaviours.finite_policy(maze, quality) for quality in behaviours.QUALITIES)
+    assert np.array_equal(expert, best) and (random == 0.25).all()
+    share = (medium - best)[best == 0] / 0.25
+    assert share == pytest.approx(share[0], abs=1e-12) and 0 < share[0] < 1, "a mixture of the two"
+    found = envs.references(maze)
+    assert found["medium"] == pytest.approx((found["random"] + found["expert"]) / 2, abs=1e-4)
 
 
 def test_table_draws_the_policy():
