@@ -13,25 +13,22 @@ import torch
 from rlkit import checks
 
 
-class Network:
-    """S x M multi-layer perceptrons with ReLU, side by side: `network(x [S, B, in]) -> [S, M, B, out]`.
+class Flat:
+    """Parameters of R rows of networks in one flat vector, with the optimiser's step and target tracking on it.
 
-    generators: one np.random.Generator for each seed, from which its initial weights are drawn, uniform in
-    +-1/sqrt(in) as torch.nn.Linear does; a seed's weights do not depend on how many others there are. sizes: widths
-    from input to output, e.g. (4, 64, 64, 2). members: M, networks of one seed (an ensemble of critics). frozen: no
-    gradients and no optimiser (a target network). Attributes: weights and biases by layer, [S*M, in, out] and
-    [S*M, 1, out], views of `flat`, the vector of all parameters.
+    generators: one np.random.Generator for each row, from which its initial numbers are drawn, uniform in
+    +-1/sqrt(fan), as torch.nn.Linear does for a fan of in; they do not depend on how many other rows there are.
+    shapes: of each parameter in one row; fans: its fan. Attributes: parameters [R, *shape], views of `flat`, the vector
+    of them all.
     """
 
-    def __init__(self, generators, sizes, *, members: int = 1, learning_rate: float = 3e-4):
-        self.seeds, self.members, self.sizes = len(generators), checks.positive_int("members", members), tuple(sizes)
-        rows, pairs = self.seeds * self.members, list(zip(self.sizes[:-1], self.sizes[1:], strict=True))
-        self.shapes = [shape for i, o in pairs for shape in ((rows, i, o), (rows, 1, o))]
+    def __init__(self, generators, shapes, fans, *, learning_rate: float = 3e-4):
+        self.shapes = [(len(generators), *shape) for shape in shapes]
         self.flat = torch.empty(sum(math.prod(shape) for shape in self.shapes))
         self.gradient = torch.zeros_like(self.flat)
         self._bind()
-        for row, generator in enumerate(g for g in generators for _ in range(self.members)):
-            for tensor, fan in zip(self.parameters, [i for i, _ in pairs for _ in "wb"], strict=True):
+        for row, generator in enumerate(generators):
+            for tensor, fan in zip(self.parameters, fans, strict=True):
                 drawn = generator.uniform(-1, 1, tuple(tensor.shape[1:])) / math.sqrt(fan)
                 tensor.data[row] = torch.from_numpy(drawn.astype(np.float32))
         whole = torch.nn.Parameter(self.flat)  # the optimiser's view of the same memory
@@ -39,7 +36,7 @@ class Network:
         self.optimiser = torch.optim.Adam([whole], lr=checks.positive("learning_rate", learning_rate), fused=True)
 
     def _bind(self) -> None:
-        """Cut `flat` into weights and biases, and `gradient` into theirs, without copying."""
+        """Cut `flat` into parameters, and `gradient` into theirs, without copying."""
         self.parameters, start = [], 0
         for shape in self.shapes:
             stop = start + math.prod(shape)
@@ -48,6 +45,42 @@ class Network:
                 tensor.grad = self.gradient[start:stop].view(shape)
             self.parameters.append(tensor)
             start = stop
+
+    def descend(self, loss: torch.Tensor) -> None:
+        """One step of Adam on the sum of the seeds' losses [S]; gradients of one seed never touch another's weights."""
+        self.gradient.zero_()
+        loss.sum().backward(inputs=self.parameters)
+        self.optimiser.step()
+
+    def frozen(self):
+        """A copy without gradients: a target network."""
+        twin = copy.copy(self)
+        twin.flat, twin.gradient, twin.optimiser = self.flat.clone(), None, None
+        twin._bind()
+        return twin
+
+    def track(self, network, rate: float) -> None:
+        """Polyak averaging, theta <- (1 - rate) theta + rate theta_network, in one operation."""
+        self.flat.lerp_(network.flat, rate)
+
+
+class Network(Flat):
+    """S x M multi-layer perceptrons with ReLU, side by side: `network(x [S, B, in]) -> [S, M, B, out]`.
+
+    generators: one for each seed; its members draw from it one after another. sizes: widths from input to output, e.g.
+    (4, 64, 64, 2). members: M, networks of one seed (an ensemble of critics). frozen: no gradients and no optimiser (a
+    target network). Attributes: weights and biases by layer, [S*M, in, out] and [S*M, 1, out].
+    """
+
+    def __init__(self, generators, sizes, *, members: int = 1, learning_rate: float = 3e-4):
+        self.seeds, self.members, self.sizes = len(generators), checks.positive_int("members", members), tuple(sizes)
+        pairs = list(zip(self.sizes[:-1], self.sizes[1:], strict=True))
+        shapes = [shape for i, o in pairs for shape in ((i, o), (1, o))]
+        each = [g for g in generators for _ in range(self.members)]
+        super().__init__(each, shapes, [i for i, _ in pairs for _ in "wb"], learning_rate=learning_rate)
+
+    def _bind(self) -> None:
+        super()._bind()
         self.weights, self.biases = self.parameters[::2], self.parameters[1::2]
 
     def __call__(self, x: torch.Tensor, member: int | None = None) -> torch.Tensor:
@@ -62,20 +95,3 @@ class Network:
             x = torch.baddbmm(bias, x, weight)
             x = x.relu_() if layer < len(weights) - 1 else x
         return x if member is not None else x.view(self.seeds, -1, *x.shape[1:])
-
-    def descend(self, loss: torch.Tensor) -> None:
-        """One step of Adam on the sum of the seeds' losses [S]; gradients of one seed never touch another's weights."""
-        self.gradient.zero_()
-        loss.sum().backward(inputs=self.parameters)
-        self.optimiser.step()
-
-    def frozen(self) -> "Network":
-        """A copy without gradients: a target network."""
-        twin = copy.copy(self)
-        twin.flat, twin.gradient, twin.optimiser = self.flat.clone(), None, None
-        twin._bind()
-        return twin
-
-    def track(self, network: "Network", rate: float) -> None:
-        """Polyak averaging, theta <- (1 - rate) theta + rate theta_network, in one operation."""
-        self.flat.lerp_(network.flat, rate)
