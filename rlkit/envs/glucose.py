@@ -7,7 +7,7 @@ external factor that nobody controls. A teaching model, far from anything medica
 import numpy as np
 
 from rlkit import checks
-from rlkit.envs.safe_cart import wander
+from rlkit.envs.behaviours import QUALITIES, wander
 
 BASE, BASE_INSULIN = 110.0, 15.0  # mg/dL, mU/L
 P1, P2, P3 = 0.01, 0.025, 1.3e-5  # 1/min, 1/min, L/mU/min^2
@@ -81,11 +81,14 @@ def risk(glucose):
 def behaviour(quality):
     """A controller as a factory `make(count, rng) -> act(observations [B, 3]) -> actions [B, 1]`.
 
-    "random": `wander`. "medium": what a plant would run, a careful PI controller. "expert": reacts to level, rise and
-    insulin on its way. Raises: ValueError for another quality.
+    "random": `wander`. "medium": what a plant would run, a careful PI controller. "expert": doses by level and
+    rise, less what is on its way, its gains found by cross-entropy search.
+    Mean returns: -88, 5, 89.
+
+    Raises: ValueError for another quality.
     """
-    checks.one_of("quality", quality, ("random", "medium", "expert"))
-    return {"random": wander(1), "medium": _proportional_integral, "expert": _bolus}[quality]
+    checks.one_of("quality", quality, QUALITIES)
+    return {"random": wander(1, memory=0.9, spread=0.5), "medium": _proportional_integral, "expert": _bolus}[quality]
 
 
 def _proportional_integral(count, rng, gain=0.2, integral=0.005, noise=0.03):

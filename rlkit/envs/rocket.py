@@ -7,7 +7,7 @@ narrow data of a deployed controller. The world and its numbers are our own.
 import numpy as np
 
 from rlkit import checks
-from rlkit.envs.safe_cart import wander
+from rlkit.envs.behaviours import QUALITIES, wander
 
 STEP, GRAVITY, THRUST = 0.1, 9.81, 20.0  # s, m/s^2, m/s^2
 GIMBAL, LEVER = 0.2, 0.5  # rad at full action; rad/s^2 for each m/s^2 across
@@ -76,36 +76,38 @@ def behaviour(quality):
 
     "random": `wander`. "medium": what a plant would run, a PID cascade that comes down at 6 m/s at most. "expert": the
     same cascade without noise, its gains found by cross-entropy search; it falls almost freely and brakes late at
-    4.5 m/s^2. Raises: ValueError for another quality.
+    4.4 m/s^2.
+    Mean returns: -12.9, -3.8, 3.3.
+
+    Raises: ValueError for another quality.
     """
-    checks.one_of("quality", quality, ("random", "medium", "expert"))
-    return {"random": wander(2), "medium": _medium, "expert": _expert}[quality]
+    checks.one_of("quality", quality, QUALITIES)
+    return {"random": wander(2, memory=0.9, spread=0.5), "medium": _medium, "expert": _expert}[quality]
 
 
 def _medium(count, rng):
-    act = _cascade(count, brake=1, fastest=6, touch=0.5, follow=2, home=0.2, damp=0.8, drift=0.02, stiff=6, calm=4)
+    gains = {"follow": 2, "home": 0.2, "damp": 0.8, "drift": 0.02, "reach": 0.3, "stiff": 6, "calm": 4}
+    act = _cascade(count, brake=1, fastest=6, touch=0.5, **gains)
     return lambda observations: np.clip(act(observations) + 0.03 * rng.standard_normal((count, 2)), -1, 1)
 
 
 def _expert(count, rng):
-    gains = {"follow": 3.2, "home": 0.42, "damp": 0.84, "drift": 0.0, "stiff": 10.4, "calm": 6.0}
-    return _cascade(count, brake=4.5, fastest=30, touch=0.27, **gains)
+    gains = {"follow": 3.7, "home": 0.45, "damp": 0.82, "drift": 0, "reach": 0.5, "stiff": 13.7, "calm": 7.3}
+    return _cascade(count, brake=4.4, fastest=30, touch=0.26, **gains)
 
 
-def _cascade(count, brake, fastest, touch, follow, home, damp, drift, stiff, calm):
+def _cascade(count, brake, fastest, touch, follow, home, damp, drift, reach, stiff, calm):
     """Thrust holds a speed of descent min(fastest, sqrt(touch^2 + 2 brake z)); a lean, by gimbal, brings x to 0."""
     total = np.zeros(count)  # m s, integral of x
 
     def act(observations):
         nonlocal total
-        x, z, right, climb, tilt, tilting = (
-            np.ascontiguousarray(observations.astype(float).T) * np.array(UNITS)[:, None]
-        )
+        x, z, right, climb, tilt, tilting = np.ascontiguousarray((observations * np.array(UNITS, float)).T)
         speed = np.minimum(fastest, np.sqrt(touch**2 + 2 * brake * np.maximum(z, 0)))
         upward = GRAVITY + np.where(speed < fastest, brake, 0) - follow * (speed + climb)
         thrust = np.clip(upward / np.cos(tilt), 1, THRUST)  # some thrust always: the gimbal steers with it
         total = np.clip(total + STEP * x, -50, 50)
-        lean = np.clip(-(home * x + damp * right + drift * total) / GRAVITY, -0.3, 0.3)
+        lean = np.clip(-(home * x + damp * right + drift * total) / GRAVITY, -reach, reach)
         gimbal = (calm * tilting - stiff * (lean - tilt)) / (LEVER * thrust)
         return np.clip(np.stack([2 * thrust / THRUST - 1, gimbal / GIMBAL], axis=1), -1, 1)
 

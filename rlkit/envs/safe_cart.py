@@ -7,6 +7,7 @@ global safety limit. The world and its numbers are our own.
 import numpy as np
 
 from rlkit import checks
+from rlkit.envs.behaviours import QUALITIES, wander
 
 LIMIT = 2.0  # m/s
 STEP = 0.1  # s
@@ -49,35 +50,18 @@ class SafeCart:
         return np.stack([place + STEP * velocity, velocity], axis=1), reward, terminated
 
 
-def wander(size, spread=0.5, memory=0.9):
-    """Random actions that keep their direction for a while, as a factory `make(count, rng) -> act`.
-
-    z' = memory z + sqrt(1 - memory^2) spread n,   action = clip(z, -1, 1),   n ~ N(0, 1)
-    """
-
-    def make(count, rng):
-        z = spread * rng.standard_normal((count, size))  # [B, A]
-
-        def act(observations):
-            nonlocal z
-            action = np.clip(z, -1, 1)
-            z = memory * z + np.sqrt(1 - memory**2) * spread * rng.standard_normal((count, size))
-            return action
-
-        return act
-
-    return make
-
-
 def behaviour(quality):
     """A controller as a factory `make(count, rng) -> act(observations [B, 3]) -> actions [B, 1]`.
 
-    "random": `wander`. "medium": what a plant would run, a PI controller that asks for 60 % of the limit and does not
-    know of the hills. "expert": knows masses and hills, and asks of each step the same share of the limit, 94.5 %: the
-    margin is 3.7 standard deviations of a gust. Raises: ValueError for another quality.
+    "random": `wander`. "medium": what a plant would run, a PI controller that asks for half of the limit and does not
+    know of the hills. "expert": knows masses and hills, and asks of each step the same share of the limit, 93.75 %: the
+    margin is 4.2 standard deviations of a gust, the best of a search.
+    Mean returns: -97, 93, 185.
+
+    Raises: ValueError for another quality.
     """
-    checks.one_of("quality", quality, ("random", "medium", "expert"))
-    return {"random": wander(1), "medium": _proportional_integral, "expert": _feedforward}[quality]
+    checks.one_of("quality", quality, QUALITIES)
+    return {"random": wander(1, memory=0.9, spread=0.5), "medium": _proportional_integral, "expert": _exact}[quality]
 
 
 def _proportional_integral(count, rng, speed=0.5, gain=1.0, integral=0.03, noise=0.03):
@@ -92,7 +76,7 @@ def _proportional_integral(count, rng, speed=0.5, gain=1.0, integral=0.03, noise
     return act
 
 
-def _feedforward(count, rng, speed=0.9375):
+def _exact(count, rng, speed=0.9375):
     def act(observations):
         velocity, sine = LIMIT * observations[:, 0], observations[:, 1]
         wanted = (LIMIT * speed - velocity) / STEP + DRAG * velocity + HILL * sine  # m/s^2

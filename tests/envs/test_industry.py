@@ -112,15 +112,6 @@ def test_an_unknown_quality_is_named(module):
         module.behaviour("good")
 
 
-def test_wander_keeps_its_direction_and_its_spread():
-    """The autocorrelation of its Gaussian part is memory^k; a spread of 0.2 is almost never clipped."""
-    act = safe_cart.wander(2, spread=0.2, memory=0.9)(20_000, np.random.default_rng(8))
-    actions = np.stack([act(None) for _ in range(11)])  # [T, B, A]
-    assert np.abs(actions.std(axis=(1, 2)) - 0.2).max() < 0.004
-    for lag in (1, 5, 10):
-        assert np.corrcoef(actions[0].ravel(), actions[lag].ravel())[0, 1] == pytest.approx(0.9**lag, abs=0.02)
-
-
 # The delay
 
 
@@ -266,7 +257,7 @@ def test_touchdowns():
     assert np.allclose(reward + 0.05 + 0.05 * 9.81 / 20, [20 * (1 - 0.9 / 5) - 10, 0, -10])
 
 
-@pytest.mark.parametrize(("quality", "share"), [("medium", 0.9), ("expert", 0.9)])
+@pytest.mark.parametrize(("quality", "share"), [("medium", 0.9), ("expert", 0.97)])
 def test_the_controllers_land(quality, share):
     world = rocket.Rocket()
     trajectories = rollout(world, rocket.behaviour(quality), np.random.default_rng(15), 200)
