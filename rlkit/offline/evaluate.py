@@ -2,24 +2,21 @@
 
 import numpy as np
 
-from rlkit import checks
 from rlkit.offline.rows import Agent, Rows, generator
 
 
-def returns(agent: Agent, rows: Rows, episodes: int, simulators=None) -> np.ndarray:
+def returns(agent: Agent, rows: Rows) -> np.ndarray:
     """Undiscounted returns [S, E] of the agent's policies, each seed on starts and noise of its own stream.
 
-    The same starts come each time, so that a curve moves because the policy does. simulators: one for each row, or None
-    for those that the datasets come from. An action that is not a number, from a network that has diverged, counts as
-    0. Raises ValueError where a dataset does not say its simulator.
+    The same starts come each time, so that a curve moves because the policy does. An action that is not a number, from
+    a network that has diverged, counts as 0.
     """
-    return trajectories(agent, rows, episodes, simulators)[0]
+    return trajectories(agent, rows)[0]
 
 
-def trajectories(agent: Agent, rows: Rows, episodes: int, simulators=None) -> tuple[np.ndarray, np.ndarray]:
+def trajectories(agent: Agent, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
     """(returns [S, E], observations [S, E, T + 1, O]) as `returns`; what follows a terminal step repeats it."""
-    episodes = checks.positive_int("episodes", episodes)
-    simulators = list(simulators) if simulators is not None else [data.simulator for data in rows.datasets]
+    episodes, simulators = rows.episodes, rows.simulators
     generators = [generator(seed, "evaluation") for seed in rows.seeds]
     groups = {}  # rows that share a simulator step as one array
     for row, simulator in enumerate(simulators):

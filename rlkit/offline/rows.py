@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from rlkit import checks
+from rlkit import checks, envs
 from rlkit.offline.networks import Network
 from rlkit.runs import Step
 
@@ -35,22 +35,33 @@ def generator(seed: int, stream: str) -> np.random.Generator:
     return np.random.default_rng([checks.seed(seed), STREAMS.index(stream)])
 
 
+def world(dataset):
+    """The simulator that a dataset names in its facts, made anew. Raises ValueError where it cannot be made from them."""
+    name, options = dataset.facts.get("simulator"), dataset.facts.get("options")
+    if name not in envs.names() or options is None:
+        raise ValueError(f"simulator={name!r} in the facts of {dataset!r} cannot be made from them: pass simulator=...")
+    return envs.simulator(name, **options)
+
+
 class Rows:
     """S seeds with their data: batches, networks, evaluation.
 
     dataset: a rlkit.offline.Dataset, or one for each seed (arms and conditions on the same axis); all with the same
     observation and action sizes. seeds: integers; one that occurs twice (in two arms) draws the same numbers in both.
     normalise: observations to mean 0 and deviation 1 in each dataset (deviation + 1e-3, as TD3+BC). Sampling follows
-    dataset.weights where given. Raises ValueError for other lengths, sizes, or action-free transitions.
+    dataset.weights where given. simulator: where policies are evaluated, one or one for each seed; None for the one
+    that each dataset names in its facts. Raises ValueError for other lengths, sizes, or action-free transitions.
     """
 
-    def __init__(self, dataset, seeds, *, batch_size=64, normalise=True, evaluate_every=1_000, episodes=10):
+    def __init__(
+        self, dataset, seeds, *, batch_size=64, normalise=True, evaluate_every=1_000, episodes=10, simulator=None
+    ):
         self.seeds = [checks.seed(seed) for seed in seeds]
         if not self.seeds:
             checks.fail("seeds", seeds, "at least one seed")
-        self.datasets = list(dataset) if isinstance(dataset, list | tuple) else [dataset] * len(self.seeds)
-        if len(self.datasets) != len(self.seeds):
-            raise ValueError(f"dataset: {len(self.datasets)} of them for {len(self.seeds)} seeds: must be one for each")
+        self.datasets = self._each("dataset", dataset)
+        worlds = {} if simulator is not None else {id(data): world(data) for data in self.datasets}
+        self.simulators = self._each("simulator", simulator or [worlds[id(data)] for data in self.datasets])
         first = self.datasets[0]
         self.discrete, self.observation_size = first.discrete, first.observations.shape[1]
         self.action_size = first.actions_count if self.discrete else first.actions.shape[1]  # outputs of an actor
@@ -61,6 +72,12 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.seeds)
+
+    def _each(self, name: str, given) -> list:
+        given = list(given) if isinstance(given, list | tuple) else [given] * len(self)
+        if len(given) != len(self):
+            raise ValueError(f"{name}: {len(given)} of them for {len(self)} seeds: must be one for each")
+        return given
 
     def _lay_out(self, normalise: bool) -> None:
         """One table [observation, action, reward, next observation, continues] of all different datasets."""
@@ -158,7 +175,7 @@ class Rows:
         """The Step of a learner: return and score (0 random, 1 expert) of each seed [S], and what else it measured."""
         from rlkit.offline.evaluate import returns  # evaluation needs simulators, learning does not
 
-        made = returns(agent, self, self.episodes).mean(1)  # [S]
+        made = returns(agent, self).mean(1)  # [S]
         scores = [data.score(value) for data, value in zip(self.datasets, made, strict=True)]
         return Step(step, {"return": made, "score": scores, **{k: v.detach() for k, v in numbers.items()}})
 

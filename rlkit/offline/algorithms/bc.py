@@ -30,8 +30,8 @@ def bc(
     """A learner: yields a Step each `evaluate_every` steps with return, score and imitation_loss, each [S].
 
     dataset: rlkit.offline.Dataset, continuous or discrete, or one for each seed. top: the share of episodes with the
-    highest returns to imitate, such as 0.1; None for all. shared: batch_size, normalise, evaluate_every, episodes of
-    `Rows`. agent: an Agent to look at while it trains.
+    highest returns to imitate, such as 0.1; None for all. shared: batch_size, normalise, evaluate_every, episodes,
+    simulator of `Rows`. agent: an Agent to look at while it trains.
     """
     if top is not None:
         several = isinstance(dataset, list | tuple)

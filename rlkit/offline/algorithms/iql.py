@@ -45,8 +45,8 @@ def iql(
     """A learner: yields a Step each `evaluate_every` steps with return, score, value_loss, critic_loss, q, weight [S].
 
     dataset: rlkit.offline.Dataset, continuous or discrete, or one for each seed. tau: the expectile; beta: how much the
-    policy prefers good actions; numbers, or one for each seed. shared: batch_size, normalise, evaluate_every, episodes
-    of `Rows`. agent: an Agent to look at while it trains.
+    policy prefers good actions; numbers, or one for each seed. shared: batch_size, normalise, evaluate_every, episodes,
+    simulator of `Rows`. agent: an Agent to look at while it trains.
     """
     rows = Rows(dataset, seeds, **shared)
     tau, beta = (rows.column(name, value) for name, value in (("tau", tau), ("beta", beta)))

@@ -41,11 +41,11 @@ def td3_bc(
     agent: Agent | None = None,
     **shared,
 ):
-    """A learner: yields a Step each `evaluate_every` steps with return, score, critic_loss, q, imitation_error, each [S].
+    """A learner: yields a Step each `evaluate_every` steps: return, score, critic_loss, q, imitation_error, each [S].
 
     dataset: rlkit.offline.Dataset with continuous actions, or one for each seed. alpha: weight of the value against
     imitation, a number or one for each seed; 0 is behaviour cloning. shared: batch_size, normalise, evaluate_every,
-    episodes of `Rows`. agent: an Agent to look at while it trains.
+    episodes, simulator of `Rows`. agent: an Agent to look at while it trains.
     """
     rows = Rows(dataset, seeds, **shared)
     alpha, size, width = rows.per_row("alpha", alpha), rows.observation_size, rows.action_size
