@@ -31,13 +31,21 @@ def behaviour(simulator, quality):
     """
     checks.one_of("quality", quality, QUALITIES)
     if isinstance(simulator, PointMaze):
-        return {"random": wander(2), "medium": stray(simulator), "expert": expert(simulator)}[quality]
+        return _point_maze(simulator, quality)
     if hasattr(simulator, "mdp"):
         return table(finite_policy(simulator, quality))
     module = importlib.import_module(type(simulator).__module__)
     if not hasattr(module, "behaviour"):
         checks.fail("simulator", simulator, "of a module with a function behaviour(quality)")
     return module.behaviour(quality)
+
+
+def _point_maze(maze, quality):
+    if quality == "random":
+        return wander(2)
+    if quality == "medium":
+        return stray(lambda observations: steer(maze, observations, SLOW * CRUISE), 2, NOISE, STRAY, STRETCH)
+    return lambda count, rng: lambda observations: steer(maze, observations, CRUISE)
 
 
 def wander(size, memory=0.95, spread=1.0):
@@ -77,21 +85,19 @@ def steer(maze, observations, cruise):
     return np.clip(((wanted - velocity) / DT + DRAG * velocity) / PUSH, -1, 1)
 
 
-def expert(maze):
-    """Factory: `steer` at CRUISE."""
-    return lambda count, rng: lambda observations: steer(maze, observations, CRUISE)
+def stray(steady, size, noise, chance, length):
+    """Factory: the actions [B, size] of steady(observations) with N(0, noise^2) added, and random stretches.
 
-
-def stray(maze):
-    """Factory: `steer` at SLOW CRUISE with N(0, NOISE^2) noise, and random stretches in which it wanders."""
+    In each step a stretch begins with probability `chance` and lasts `length` steps on average; in it, `wander` acts.
+    """
 
     def make(count, rng):
-        random, lost = wander(2)(count, rng), np.zeros(count, bool)
+        random, lost = wander(size)(count, rng), np.zeros(count, bool)
 
         def act(observations):
             nonlocal lost
-            lost = np.where(lost, rng.random(count) > 1 / STRETCH, rng.random(count) < STRAY)
-            action = steer(maze, observations, SLOW * CRUISE) + NOISE * rng.standard_normal((count, 2))
+            lost = np.where(lost, rng.random(count) > 1 / length, rng.random(count) < chance)
+            action = steady(observations) + noise * rng.standard_normal((count, size))
             return np.where(lost[:, None], random(observations), np.clip(action, -1, 1))
 
         return act
