@@ -21,13 +21,15 @@ def build(simulator, quality, transitions, seed) -> Dataset:
     simulator: a name of `envs.names()`, or a simulator. quality: "random", "medium", "expert"; a dictionary from these
     to shares of EPISODES that sum to 1, e.g. {"expert": 0.05, "random": 0.95} (rounded by largest remainder, at least
     one episode each, in shuffled order); or "narrow", the expert of a PointMaze from one cell alone, the farthest one
-    where episodes may start. transitions: at least 1; less than one horizon more comes back (two for a mixture).
+    where episodes may start. transitions: at least 1; less than one horizon more comes back (one for
+    each quality of a mixture).
     seed: an integer of at least 0.
 
     facts: simulator, options, quality, seed, horizon, discount, labels, actions; episode_quality and episode_returns;
     behaviour_return (the mean of these), random_return, expert_return, optimal_return (`envs.references`: from all
     starts, also for "narrow"); coverage and coverage_of, by `coverage`. Raises: ValueError.
     """
+    name = simulator if isinstance(simulator, str) else simulator.name
     simulator = envs.simulator(simulator) if isinstance(simulator, str) else simulator
     shares = _shares(quality)
     checks.positive_int("transitions", transitions)
@@ -44,7 +46,7 @@ def build(simulator, quality, transitions, seed) -> Dataset:
     arrays["truncated"] = np.zeros(len(rows), bool)
     arrays["truncated"][ends] = ~arrays["terminated"][ends]
     facts = {
-        "simulator": simulator.name,
+        "simulator": name,
         "options": _options(simulator),
         "quality": quality,
         "seed": seed,
@@ -56,7 +58,7 @@ def build(simulator, quality, transitions, seed) -> Dataset:
     }
     if quality == "narrow":
         facts["starts"] = acting.starts
-    facts |= {f"{name}_return": envs.references(simulator).get(name) for name in (*QUALITIES, "optimal")}
+    facts |= {f"{quality}_return": value for quality, value in envs.references(simulator).items()}
     made = Dataset(**arrays, facts=facts)
     share, cells = coverage(made, simulator)
     facts |= {"episode_returns": made.returns, "behaviour_return": made.returns.mean()}

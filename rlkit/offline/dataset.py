@@ -153,10 +153,9 @@ class Dataset:
             "return: " + ", ".join(f"{name} {_show(self.facts.get(f'{name}_return'))}" for name in names),
             f"coverage: {_show(self.facts.get('coverage'))} {self.facts.get('coverage_of', '')}".rstrip(),
         ]
-        done = [
-            key for key in ("weighted", "corrupted", "hidden_actions", "relabelled", "augmented") if key in self.facts
-        ]
-        return "\n".join(lines + ["changed: " + ", ".join(done).replace("_", " ")] * bool(done))
+        changes = ("weighted", "corrupted", "hidden_actions", "relabelled", "augmented")
+        done = [key.replace("_", " ") for key in changes if self.facts.get(key)]
+        return "\n".join(lines + ["changed: " + ", ".join(done)] * bool(done))
 
 
 def _show(value) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 import warnings
 import zipfile
 import zlib
@@ -25,8 +26,9 @@ def to_minari(dataset, dataset_id):
     minari, spaces = _minari()
     from minari.data_collector import EpisodeBuffer
 
-    if not isinstance(dataset_id, str) or "-v" not in dataset_id:
-        checks.fail("dataset_id", dataset_id, "text like 'name/of/dataset-v0'")
+    allowed = "new, text like 'name/of/dataset-v0'"
+    if not isinstance(dataset_id, str) or not re.fullmatch(r".+-v\d+", dataset_id):
+        checks.fail("dataset_id", dataset_id, allowed)
     weighted, disconnected = dataset.weights is not None, dataset.facts.get("disconnected")
     buffers = []
     for start, end in zip(dataset.episode_starts, dataset.episode_ends, strict=True):
@@ -54,14 +56,17 @@ def to_minari(dataset, dataset_id):
     with warnings.catch_warnings():
         # Minari warns of each detail of a publication that is missing: author, e-mail, link to code, environment.
         warnings.simplefilter("ignore", UserWarning)
-        made = minari.create_dataset_from_buffers(
-            dataset_id,
-            buffers,
-            action_space=action_space,
-            observation_space=spaces.Box(-np.inf, np.inf, dataset.observations.shape[1:], np.float32),
-            algorithm_name=str(dataset.facts.get("quality", "unknown")),
-            description=repr(dataset),
-        )
+        try:
+            made = minari.create_dataset_from_buffers(
+                dataset_id,
+                buffers,
+                action_space=action_space,
+                observation_space=spaces.Box(-np.inf, np.inf, dataset.observations.shape[1:], np.float32),
+                algorithm_name=str(dataset.facts.get("quality", "unknown")),
+                description=repr(dataset),
+            )
+        except ValueError as error:
+            checks.fail("dataset_id", dataset_id, f"{allowed} ({str(error).splitlines()[0]})")
     scores = {key: dataset.facts[name] for key, name in SCORES.items() if dataset.facts.get(name) is not None}
     made.storage.update_metadata({FACTS: json.dumps(dataset.facts), **scores})
     return made
@@ -87,16 +92,16 @@ def from_minari(dataset) -> Dataset:
     discrete = isinstance(acts, spaces.Discrete)
     if not discrete and not (isinstance(acts, spaces.Box) and len(acts.shape) == 1):
         checks.fail("action_space", acts, "Discrete, or a Box with one axis")
+    metadata = dataset.storage.metadata
     parts = {name: [] for name in (*ARRAYS, "weights")}
     for number, episode in enumerate(dataset.iterate_episodes()):
-        for name, array in _episode(number, episode).items():
+        for name, array in _episode(number, episode, FACTS in metadata).items():
             parts[name].append(array)
     if not parts["rewards"]:
         checks.fail("dataset", dataset.id, "a dataset of at least one episode")
     arrays = {name: np.concatenate(arrays) for name, arrays in parts.items() if arrays}
     if discrete:
         arrays["actions"] = arrays["actions"].astype(np.int64) - int(acts.start)
-    metadata = dataset.storage.metadata
     if FACTS in metadata:
         return Dataset(**arrays, facts=json.loads(metadata[FACTS]))
     facts = {"simulator": dataset.env_spec.id if dataset.env_spec else dataset.id}
@@ -106,14 +111,14 @@ def from_minari(dataset) -> Dataset:
     return Dataset(**arrays, facts=facts | {"episode_returns": returns, "behaviour_return": returns.mean()})
 
 
-def _episode(number, episode):
+def _episode(number, episode, ours):
     steps = len(episode.rewards)
     if len(episode.observations) != steps + 1 or len(episode.actions) != steps or steps == 0:
         shown = (len(episode.observations), len(episode.actions), steps)
         checks.fail(f"observations, actions, rewards of episode {number}", shown, "T + 1, T and T rows, T at least 1")
     if not (episode.terminations[-1] or episode.truncations[-1]):
         checks.fail(f"truncations[episode {number}, step {steps - 1}]", False, "True: this episode has no end")
-    infos = episode.infos or {}
+    infos = (episode.infos or {}) if ours else {}
     arrays = {
         "observations": episode.observations[:-1],
         "actions": np.asarray(episode.actions),

@@ -43,7 +43,8 @@ def weight(dataset, kind="return", alpha=0.1, top=0.1):
         gain = gain - gain.max()
         spread = -gain.min()
         # What is left of returns that V explains in full is rounding, not advantage.
-        weights = np.exp(gain / (spread * alpha)) if spread > 1e-9 * np.abs(returns).max() else np.ones(len(gain))
+        worth = spread > 1e-9 * np.abs(returns).max()
+        weights = np.exp(gain / (spread * alpha)) if worth else np.ones(len(gain))
     done = {"kind": kind} | ({"top": top} if kind == "top" else {"alpha": alpha})
     return _changed(dataset, {"weighted": done}, weights=weights[dataset.episode_of])
 
@@ -51,13 +52,14 @@ def weight(dataset, kind="return", alpha=0.1, top=0.1):
 def return_positive_sided_variance(dataset) -> float:
     """RPSV: mean over episodes of max(G - mean(G), 0)^2, in squared units of return.
 
-    How far some episodes are above the average one, so how much weighting can gain (Hong et al. 2023, arXiv 2306.13085).
+    How far some episodes are above the average one, so how much weighting can gain: Hong et al. 2023
+    (arXiv 2306.13085).
     """
     return float((np.maximum(dataset.returns - dataset.returns.mean(), 0) ** 2).mean())
 
 
 def corrupt(dataset, what, rate=0.3, scale=1.0, *, seed, mode="random", critic=None, reward_scale=30.0):
-    """Spoil rows drawn with chance `rate` each; the same seed with a larger rate spoils those rows and more.
+    """Spoil rows drawn with chance `rate` each; the same seed with a larger rate spoils these alike, and more.
 
         random:       x + U(-scale, scale) std(x), one draw for each number; rewards: reward_scale U(-scale, scale);
                       actions that are numbers: uniform over all of them
@@ -88,14 +90,13 @@ def corrupt(dataset, what, rate=0.3, scale=1.0, *, seed, mode="random", critic=N
     rng = np.random.default_rng(checks.seed(seed))
     rows = np.flatnonzero(rng.random(len(dataset)) < rate)
     spoilt = getattr(dataset, name).copy()
-    shape = spoilt[rows].shape
     if what == "actions" and dataset.discrete:
-        spoilt[rows] = rng.integers(dataset.actions_count, size=shape)
+        spoilt[rows] = rng.integers(dataset.actions_count, size=spoilt.shape)[rows]
     elif what == "rewards":
-        random = reward_scale * rng.uniform(-scale, scale, shape)
+        random = reward_scale * rng.uniform(-scale, scale, spoilt.shape)[rows]
         spoilt[rows] = random if mode == "random" else -scale * spoilt[rows]
     else:
-        push = rng.uniform(-scale, scale, shape)  # in standard deviations
+        push = rng.uniform(-scale, scale, spoilt.shape)[rows]  # in standard deviations
         std = spoilt.std(axis=0, dtype=np.float64)
         if attack:
             push = _attack(critic, what, dataset, rows, push, std, scale)
@@ -164,9 +165,11 @@ def relabel(dataset, rewards):
 
 
 def relabel_actions(dataset, actions):
-    """Other actions for every row, e.g. predicted ones: `np.where(hidden_rows(data)[:, None], predicted, data.actions)`.
+    """Other actions for every row, of the shape of the old ones and none hidden. To keep those that are known:
 
-    actions: as in the dataset, none hidden. Raises: ValueError.
+        relabel_actions(data, np.where(hidden_rows(data)[:, None], predicted, data.actions))
+
+    Raises: ValueError.
     """
     if np.shape(actions) != dataset.actions.shape:
         checks.fail("actions.shape", np.shape(actions), f"{dataset.actions.shape}")
