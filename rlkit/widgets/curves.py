@@ -1,19 +1,23 @@
 """RewardCurves: the learning curves of several runs and seeds, live while they grow, static when read later."""
 
 import ipywidgets as widgets
+import numpy as np
 
 from rlkit import checks
 from rlkit.html import escape, table
 from rlkit.runs import Run
 from rlkit.widgets import show, svg
 from rlkit.widgets.follow import LIVE, Follower
-from rlkit.widgets.lines import REPLICATES, labels, summarise
+from rlkit.widgets.lines import REPLICATES, arms, labels, references, summarise
 
 WINDOWS = (1, 3, 10, 30, 100, 300, 1000)
 
 
 class RewardCurves:
     """Learning curves of one or more runs: mean or IQM over seeds with a 95 % interval, smoothing, Pause and Stop.
+
+    A run whose config["rows"] names its arms is drawn as one curve for each arm; config["references"] = {metric: {name:
+    level}} as level lines (offline.references).
 
     runs: rlkit.runs.Run, growing or ended. metric: the metric shown first (default: the first that a run logged).
     Put it last in a cell to show it. `box` is the ipywidget itself, `to_html()` the static twin. While a run is live
@@ -126,10 +130,11 @@ class RewardCurves:
     def _view(self, logged: list[list]) -> tuple[str, str]:
         """(picture with its caption, table), both HTML."""
         metric, statistic, window = self.metric.value or "", self.statistic.value, self.window.value
-        points = max(60, min(400, 1200 // len(self.runs)))
+        curves, names = arms(self.runs), dict(zip(map(id, self.runs), logged, strict=True))
+        points = max(60, min(400, 1200 // len(curves)))
         made = (
-            summarise(run, name, names, metric, statistic, window, points)
-            for run, name, names in zip(self.runs, labels(self.runs), logged, strict=True)
+            summarise(run, name, names[id(run)], metric, statistic, window, points, positions)
+            for run, name, positions in curves
         )
         lines, rows = zip(*made, strict=True)
         counts = sorted({row[2] for row in rows} - {"–", "as logged"})
@@ -138,12 +143,19 @@ class RewardCurves:
         over = "one seed" if counts == [1] else over
         spoken = [f"{r[0]}: {r[1]}, {r[4]} at step {r[3]} (95 % interval {r[5]})." for r in rows]
         title, axis = f"{metric or 'nothing logged yet'} by step", f"{metric} ({over})" if counts else metric
-        picture = svg.chart(list(lines), title, "step", axis, " ".join(spoken))
+        levels = references(self.runs, metric)
+        ends = [end for line in lines if len(line.x) for end in (line.x[0], line.x[-1])] or [0, 1]
+        ends = np.array([min(ends), max(ends)], dtype=float)
+        drawn = [*lines, *(svg.Line(name, ends, np.full(2, level)) for name, level in levels.items())]
+        spoken += [f"{name}: {svg.number(level)} at every step, for comparison." for name, level in levels.items()]
+        rows = [*rows, *((name, "reference", "–", "–", svg.number(level), "–", "–") for name, level in levels.items())]
+        picture = svg.chart(drawn, title, "step", axis, " ".join(spoken))
         method = "Student's t over seeds" if statistic == "mean" else f"bootstrap over seeds, {REPLICATES} replicates"
         method = method if set(counts) - {1} else "1.96 of the standard errors logged beside it"
         logged_as = f"Line: {over}." if counts else "Line: the number that the learner logged."
         caption = logged_as if metric else "Nothing is logged yet."
         caption += f" Band: 95 % interval ({method})." if kinds else ""
+        caption += f" Level lines, for comparison: {', '.join(map(svg.short, levels))}." if levels else ""
         smoothed = f", smoothed over {window:,}" if window > 1 else ""
         if window > 1:
             caption += f" Smoothed over the last {window:,} logged steps; the faint line is not smoothed."

@@ -66,8 +66,39 @@ def labels(runs: list) -> list[str]:
     return [run.name if names.count(run.name) == 1 else run.path.name for run in runs]
 
 
-def summarise(run: Run, name: str, names: list, metric: str, statistic: str, window: int, points: int) -> tuple:
-    """One run's svg.Line, called `name`, and its row of the table. names: the metrics it has logged; points: at most.
+def arms(runs: list) -> list[tuple]:
+    """What is drawn as one curve: (run, its label, its positions in [S] or None for all), in order.
+
+    A run is one curve, or one for each arm where config["rows"] = [{"arm": ...}, ...] names its S positions.
+    """
+    found = []
+    for run, name in zip(runs, labels(runs), strict=True):
+        rows = run.config.get("rows") or []
+        names = list(dict.fromkeys(str(row["arm"]) for row in rows))
+        for arm in names:
+            label = arm if len(runs) == 1 else f"{name}: {arm}"
+            found.append((run, label, [i for i, row in enumerate(rows) if str(row["arm"]) == arm]))
+        found += [] if names else [(run, name, None)]
+    return found
+
+
+def references(runs: list, metric: str) -> dict[str, float]:
+    """What to compare a metric with: label -> level, from each run's config["references"][metric].
+
+    A name that means different levels in two runs carries the run's name. Raises ValueError for what is no number.
+    """
+    found = {}
+    for run, name in zip(runs, labels(runs), strict=True):
+        for line, level in run.config.get("references", {}).get(metric, {}).items():
+            level = float(checks.finite(f"references[{line!r}] of run {name}", level))
+            label = line if found.get(line, level) == level else f"{line} of {name}"
+            found[label] = level
+    return found
+
+
+def summarise(run: Run, name, names, metric, statistic, window, points, positions=None) -> tuple:
+    """One run's svg.Line, called `name`, and its row of the table. names: the metrics it has logged; points: at most;
+    positions: the seeds that count, all by default.
 
     The seeds' curves are smoothed first, then put together over the seeds, so the band is the interval of what is
     drawn. A metric logged as one number, with its standard error beside it as `<metric>_se`, gets +- 1.96 of that.
@@ -76,7 +107,7 @@ def summarise(run: Run, name: str, names: list, metric: str, statistic: str, win
     if metric not in names:
         return svg.Line(name, np.empty(0), np.empty(0)), (name, run.state, "–", svg.number(run.last_step), *"–––")
     steps, values = run.series(metric)  # [N], [N, S]
-    values = svg.finite(values)
+    values = svg.finite(values if positions is None or values.shape[1] == 1 else values[:, positions])
     seeds, smoothed = values.shape[1], smooth(values, window)
     line = over_seeds(smoothed, statistic)
     keep = svg.thin(line, points)

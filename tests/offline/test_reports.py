@@ -1,5 +1,6 @@
 """The report of an offline experiment: seeds as the unit, against SciPy, closed forms and simulated coverage."""
 
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,6 +10,7 @@ from scipy import stats as distributions
 from rlkit.offline import reports
 from rlkit.runs import Run
 from rlkit.stats import bootstrap_ci, iqm, widening
+from rlkit.widgets import RewardCurves, lines
 
 HOSTILE = "<script>alert(1)</script>"
 
@@ -155,3 +157,58 @@ def test_text_and_html_say_the_same_and_hostile_names_are_escaped(tmp_path):
     for said in ("seeds as the unit", "2 [", "best (upper bound)", "chosen by looking at the test: an upper bound"):
         assert said in page and said in words
     assert f"P({HOSTILE} over iql) = 0 [0, " in words
+
+
+# The same arms and references in RewardCurves
+
+
+def curves_of(root, **config):
+    config = reports.rows_of(["bc", "iql"], range(3)) | config
+    return make(root, [[0.0, 1, 2, 10, 11, 12], [1.0, 2, 3, 20, 21, 22]], **config)
+
+
+def test_curves_draw_one_line_for_each_arm_and_each_reference(tmp_path):
+    run = curves_of(tmp_path, references={"score": {"behaviour": 0.5, "optimal": 30.0}})
+    page = RewardCurves(run, metric="score").to_html()
+    for said in ("bc: finished, 2 at step 200", "iql: finished, 21 at step 200", "behaviour: 0.5 at every step"):
+        assert said in page  # the means over each arm's own seeds, in the description
+    names = re.findall(r"<text[^>]*>([^<]*)</text>", page)
+    assert [name for name in names if name in ("bc", "iql", "behaviour", "optimal")] == [
+        "bc",
+        "iql",
+        "behaviour",
+        "optimal",
+    ]
+    rows = [re.findall("<td[^>]*>([^<]*)</td>", row) for row in re.findall("<tr>(.*?)</tr>", page)]
+    assert ["optimal", "reference", "–", "–", "30", "–", "–"] in rows
+    assert "Level lines, for comparison: behaviour, optimal." in page
+
+
+def test_a_reference_line_is_level_and_inside_the_picture(tmp_path):
+    page = RewardCurves(curves_of(tmp_path, references={"score": {"optimal": 60.0}}), metric="score").to_html()
+    paths = re.findall(r'<path d="M([\d.]+) ([\d.]+)L([\d.]+) ([\d.]+)" stroke="#', page)
+    (level,) = [path for path in paths if path[1] == path[3]]
+    assert float(level[1]) > 0 and float(level[2]) > float(level[0])
+
+
+def test_references_of_another_metric_are_not_drawn(tmp_path):
+    page = RewardCurves(curves_of(tmp_path, references={"return": {"optimal": 30.0}}), metric="score").to_html()
+    assert "optimal" not in page
+
+
+def test_a_name_with_two_levels_carries_its_run(tmp_path):
+    runs = [
+        make(tmp_path, [[1.0], [2.0]], name, references={"score": {"behaviour": level, "expert": 1.0}})
+        for name, level in (("a", 0.2), ("b", 0.7))
+    ]
+    assert lines.references(runs, "score") == {"behaviour": 0.2, "expert": 1.0, "behaviour of b": 0.7}
+    assert [label for _, label, _ in lines.arms(runs)] == ["a", "b"]
+    broken = make(tmp_path, [[1.0]], references={"score": {"optimal": "high"}})
+    with pytest.raises(ValueError, match=r"references\['optimal'\] of run demo='high': must be numbers"):
+        RewardCurves(broken, metric="score")
+
+
+def test_hostile_arms_and_references_are_escaped_in_curves(tmp_path):
+    config = reports.rows_of([HOSTILE, "iql"], range(3)) | {"references": {"score": {HOSTILE: 1.0}}}
+    page = RewardCurves(curves_of(tmp_path, **config), metric="score").to_html()
+    assert "<script" not in page and page.count("&lt;script") >= 2
