@@ -13,10 +13,12 @@
     references(simulator)            mean returns of the three, and the optimal one where it is known
     draw(simulator)                  the floor plan of a point maze
 
-The simulators need NumPy and SciPy alone.
+With Gymnasium installed each name is also an environment, "rlkit/PointMaze-U-v0" and so on, and
+`gym_rollout(env_id, factory, seed, episodes)` plays any other (gym.py). The simulators need NumPy and SciPy alone.
 """
 
 import importlib
+import importlib.util
 
 from rlkit import checks
 from rlkit.envs.behaviours import QUALITIES, behaviour, references, wander
@@ -59,7 +61,9 @@ def simulator(name, **options):
     if not isinstance(name, str) or name not in _WORLDS:
         checks.fail("name", name, "one of " + ", ".join(_WORLDS))
     module, kind, fixed = _WORLDS[name]
-    return getattr(importlib.import_module(f"rlkit.envs.{module}"), kind)(**fixed | options)
+    made = getattr(importlib.import_module(f"rlkit.envs.{module}"), kind)(**fixed | options)
+    made.recipe = {"simulator": name, "options": options}  # a dataset notes it: policies are evaluated in it later
+    return made
 
 
 __all__ = [
@@ -75,3 +79,9 @@ __all__ = [
     "simulator",
     "wander",
 ]
+
+if importlib.util.find_spec("gymnasium"):
+    from rlkit.envs.gym import GymEnv, GymVectorEnv, gym_rollout, register
+
+    register(_WORLDS)
+    __all__ += ["GymEnv", "GymVectorEnv", "gym_rollout"]
