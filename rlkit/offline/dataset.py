@@ -25,7 +25,7 @@ class Dataset:
     facts: a dictionary that JSON can hold. Those with a meaning here:
         actions: how many actions there are, needed where they are numbers.
         behaviour_return, random_return, expert_return, optimal_return: mean undiscounted returns in the world itself,
-            also where rewards were changed; optimal_return may be None. coverage: see `rlkit.offline.build`.
+            also where rewards were changed; optimal_return may be None. coverage: see `rlkit.offline.building`.
         episode_...: a list with one entry for each episode; `episodes` and `concatenate` carry it along.
         corrupted: one record for each corruption, with the rows it changed.
         hidden_actions: True allows rows without action: NaN, or -1 where actions are numbers.

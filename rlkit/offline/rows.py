@@ -36,7 +36,7 @@ def generator(seed: int, stream: str) -> np.random.Generator:
 
 
 def world(dataset):
-    """The simulator that a dataset names in its facts, made anew. Raises ValueError where it cannot be made from them."""
+    """The simulator that a dataset names in its facts, made anew. Raises ValueError where they do not suffice."""
     name, options = dataset.facts.get("simulator"), dataset.facts.get("options")
     if name not in envs.names() or options is None:
         raise ValueError(f"simulator={name!r} in the facts of {dataset!r} cannot be made from them: pass simulator=...")
@@ -176,7 +176,7 @@ class Rows:
         from rlkit.offline.evaluate import returns  # evaluation needs simulators, learning does not
 
         made = returns(agent, self).mean(1)  # [S]
-        scores = [data.score(value) for data, value in zip(self.datasets, made, strict=True)]
+        scores = np.array([data.score(value) for data, value in zip(self.datasets, made, strict=True)])
         return Step(step, {"return": made, "score": scores, **{k: v.detach() for k, v in numbers.items()}})
 
 

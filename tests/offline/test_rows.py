@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from rlkit.offline import Agent, Rows, bc, iql, td3_bc, transforms
-from rlkit.offline.build import build
+from rlkit.offline.building import build
 from rlkit.offline.evaluate import returns, trajectories
 
 LEARNERS = {"bc": bc, "td3_bc": td3_bc, "iql": iql}
@@ -88,7 +88,7 @@ def test_weights_say_how_often_a_row_is_drawn(dataset):
 def test_observations_are_normalised_by_their_own_dataset(dataset, other):
     rows = Rows([dataset, other], [0, 1], batch_size=4_000)
     _, batch = next(rows.batches(1))
-    assert float(batch.observations.mean((1)).abs().max()) < 0.1
+    assert float(batch.observations.mean(1).abs().max()) < 0.1
     assert float((batch.observations.std(1) - 1).abs().max()) < 0.1
 
 

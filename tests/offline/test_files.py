@@ -6,9 +6,9 @@ import warnings
 import numpy as np
 import pytest
 
-from rlkit.offline.build import build
+from rlkit.offline.building import build
 from rlkit.offline.dataset import ARRAYS
-from rlkit.offline.minari_files import from_minari, load, save, to_minari
+from rlkit.offline.files import from_minari, load, save, to_minari
 from rlkit.offline.transforms import corrupt, hide_actions, weight
 
 minari = pytest.importorskip("minari")

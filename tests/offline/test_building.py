@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rlkit import envs
-from rlkit.offline.build import _counts, build, coverage
+from rlkit.offline.building import _counts, build, coverage
 from rlkit.offline.dataset import ARRAYS, Dataset
 
 MIXED = {"expert": 0.05, "random": 0.95}
@@ -79,10 +79,11 @@ def test_narrow_is_the_expert_from_the_farthest_cell():
 
 
 def test_facts_say_where_the_data_is_from():
-    data = build(envs.PointMaze("u", noise=0.2), "medium", 2_000, seed=5)
+    data = build(envs.simulator("point-maze-u", noise=0.2), "medium", 2_000, seed=5)
     facts = data.facts
     assert facts["simulator"] == "point-maze-u" and facts["quality"] == "medium" and facts["seed"] == 5
-    assert facts["options"] == {"reward": "sparse", "noise": 0.2, "lag": 0.0, "goal_conditioned": False}
+    assert facts["options"] == {"noise": 0.2}
+    assert build(envs.PointMaze("u"), "medium", 100, seed=5).facts["options"] is None, "nobody could make it again"
     assert facts["episode_returns"] == data.returns.tolist() and facts["behaviour_return"] == data.returns.mean()
     assert facts["random_return"] < facts["behaviour_return"] < facts["expert_return"]
     assert facts["optimal_return"] is None and facts["horizon"] == 100 and facts["discount"] == 0.99

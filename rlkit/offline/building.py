@@ -1,7 +1,6 @@
 """Datasets made on the spot: a simulator, behaviour policies of named quality and a seed give the same bits again."""
 
 import copy
-import inspect
 import math
 
 import numpy as np
@@ -21,15 +20,14 @@ def build(simulator, quality, transitions, seed) -> Dataset:
     simulator: a name of `envs.names()`, or a simulator. quality: "random", "medium", "expert"; a dictionary from these
     to shares of EPISODES that sum to 1, e.g. {"expert": 0.05, "random": 0.95} (rounded by largest remainder, at least
     one episode each, in shuffled order); or "narrow", the expert of a PointMaze from one cell alone, the farthest one
-    where episodes may start. transitions: at least 1; less than one horizon more comes back (one for
-    each quality of a mixture).
-    seed: an integer of at least 0.
+    where episodes may start. transitions: at least 1; less than one horizon more comes back (one for each quality of a
+    mixture). seed: an integer of at least 0.
 
-    facts: simulator, options, quality, seed, horizon, discount, labels, actions; episode_quality and episode_returns;
-    behaviour_return (the mean of these), random_return, expert_return, optimal_return (`envs.references`: from all
-    starts, also for "narrow"); coverage and coverage_of, by `coverage`. Raises: ValueError.
+    facts: simulator and options (None for one that did not come from `envs.simulator`), quality, seed, horizon,
+    discount, labels, actions; episode_quality and episode_returns; behaviour_return (the mean of
+    these), random_return, expert_return, optimal_return (`envs.references`: from all starts, also for "narrow");
+    coverage and coverage_of, by `coverage`. Raises: ValueError.
     """
-    name = simulator if isinstance(simulator, str) else simulator.name
     simulator = envs.simulator(simulator) if isinstance(simulator, str) else simulator
     shares = _shares(quality)
     checks.positive_int("transitions", transitions)
@@ -46,8 +44,7 @@ def build(simulator, quality, transitions, seed) -> Dataset:
     arrays["truncated"] = np.zeros(len(rows), bool)
     arrays["truncated"][ends] = ~arrays["terminated"][ends]
     facts = {
-        "simulator": name,
-        "options": _options(simulator),
+        **getattr(simulator, "recipe", {"simulator": simulator.name, "options": None}),
         "quality": quality,
         "seed": seed,
         "horizon": simulator.horizon,
@@ -157,9 +154,3 @@ def _narrow(simulator):
     narrow = copy.copy(simulator)
     narrow.starts = simulator.starts[[np.argmax(distance)]]
     return narrow
-
-
-def _options(simulator):
-    """The numbers and words that the simulator was made with, as far as it keeps them under their own name."""
-    kept = {name: getattr(simulator, name, None) for name in inspect.signature(type(simulator)).parameters}
-    return {name: value for name, value in kept.items() if isinstance(value, bool | int | float | str)}
