@@ -2,7 +2,8 @@
 
 A row is {work, ours, theirs, ratio, must}: what was done, our CPU-seconds, theirs (or None), theirs over ours (or
 None), and what must hold, such as ">= 20 x" (of the ratio), "<= 0.4 s" (of ours), both joined by " and ", or
-"printed". Exits with 1 if a row misses what it must reach. Arguments choose files by part of their name.
+"printed"; unit "GB" where ours is memory. Exits with 1 if a row misses what it must reach. Arguments choose files by
+part of their name.
 """
 
 import importlib
@@ -14,7 +15,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-CONDITION = re.compile(r"(<=|>=) *([\d.,]+) *(s|x)")
+CONDITION = re.compile(r"(<=|>=) *([\d.,]+) *(s|x|GB)")
 PRINTED = ("", "printed")  # a row without condition
 
 
@@ -24,9 +25,9 @@ def missed(row: dict) -> list:
     for condition in () if row["must"] in PRINTED else re.split(r", | and ", row["must"]):
         found = CONDITION.fullmatch(condition)
         if found is None:
-            raise ValueError(f"must={condition!r}: must be like '<= 0.4 s' or '>= 20 x'")
+            raise ValueError(f"must={condition!r}: must be like '<= 0.4 s', '<= 1.5 GB' or '>= 20 x'")
         way, limit, unit = found.groups()
-        value, limit = row["ours" if unit == "s" else "ratio"], float(limit.replace(",", ""))
+        value, limit = row["ratio" if unit == "x" else "ours"], float(limit.replace(",", ""))
         if value is None or not (value <= limit if way == "<=" else value >= limit):
             failed.append(condition)
     return failed
@@ -54,7 +55,7 @@ def main(chosen: list) -> int:
     lines = [("work", "ours (CPU)", "theirs (CPU)", "ratio", "must be", "")]
     for row in table:
         verdict = "" if row["must"] in PRINTED else "MISSED " + ", ".join(missed(row)) if missed(row) else "reached"
-        values = number(row["ours"], "s"), number(row["theirs"], "s"), number(row["ratio"], "x")
+        values = number(row["ours"], row.get("unit", "s")), number(row["theirs"], "s"), number(row["ratio"], "x")
         lines.append((row["work"], *values, row["must"], verdict))
     widths = [max(len(line[column]) for line in lines) for column in range(6)]
     for line in lines:
