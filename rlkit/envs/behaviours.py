@@ -4,6 +4,7 @@ A behaviour policy is a factory make(count, rng) -> act, and act(observations [B
 B = count episodes that run side by side. So act may remember (noise, integrals), and each rollout gets a fresh one.
 """
 
+import functools
 import importlib
 import weakref
 
@@ -71,7 +72,7 @@ def wander(size, memory=0.95, spread=1.0):
 def steer(maze, observations, cruise):
     """The push [B, 2] towards the next bend of the exact shortest path, by a velocity controller.
 
-    Wanted speed: min(cruise, sqrt(end^2 + 2 BRAKE d), d / (2 DT) before a stop), d the distance to the next bend or
+    Wanted speed: min(cruise, sqrt(end^2 + 2 BRAKE d), end + d / (2 DT)), with d the distance to the next bend or
     the goal, end the speed to have there (TURN at a bend, 0 at the goal). The push then reaches it in one step, if it
     can: ((wanted - v) / DT + DRAG v) / PUSH.
     """
@@ -143,12 +144,18 @@ def references(simulator) -> dict:
     less), or None where it is not known. Kept in memory.
     """
     if isinstance(simulator, str):
-        from rlkit import envs
-
-        simulator = envs.simulator(simulator)
+        simulator = _named(simulator)
     if simulator not in _known:
         _known[simulator] = _measure(simulator)
     return dict(_known[simulator])
+
+
+@functools.cache
+def _named(name):
+    """One simulator for each name, so that its references are measured once."""
+    from rlkit import envs
+
+    return envs.simulator(name)
 
 
 def _measure(simulator):

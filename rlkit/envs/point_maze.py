@@ -169,7 +169,10 @@ class PointMaze:
         return self._numbers[observations[:, 5].astype(int), observations[:, 4].astype(int)]
 
     def distance(self, points, goal):
-        """Length of the shortest path from points [B, 2] to the goals' centres, by the goals' numbers [B]: [B]."""
+        """Length of the shortest path from points [B, 2] to the goals' centres, by the goals' numbers [B]: [B].
+
+        The bend is looked up on a fine grid, whose nodes are exact: 1 % of the points are off by up to 0.1 cells.
+        """
         bend, remaining = _look_up(self._exact, points, goal)
         return np.hypot(*(points - bend).T) + remaining
 
@@ -179,7 +182,12 @@ class PointMaze:
 
 
 def draw(simulator) -> Plan:
-    """The floor plan of a PointMaze as arrays; x is the column and y the row, both growing from the top left."""
+    """The floor plan of a PointMaze as arrays; x is the column and y the row, both growing from the top left.
+
+    Raises ValueError for any other simulator.
+    """
+    if not isinstance(simulator, PointMaze):
+        checks.fail("simulator", simulator, "a PointMaze")
     return Plan(simulator.walls.copy(), simulator.goals.copy(), RADIUS)
 
 

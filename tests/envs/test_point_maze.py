@@ -97,6 +97,22 @@ def test_distances_are_the_shortest_ways(layout):
     assert (ours <= theirs + 0.06).all() and (ours >= theirs / 1.028 - 0.3).all()
 
 
+@pytest.mark.parametrize("layout", floor_plans.LAYOUTS)
+def test_distances_between_the_nodes_of_the_grid(layout):
+    """Against the same corners without a grid: each point looks for itself which of them it sees."""
+    maze, rng = U[layout], np.random.default_rng(0)
+    cells = np.argwhere(~maze.walls)[:, ::-1]
+    points = cells[rng.integers(len(cells), size=5_000)] + rng.uniform(0.01, 0.99, (5_000, 2))
+    bends = np.concatenate([geodesics.corners(maze.walls, 1e-6), maze.goals])
+    length = maze.distance(bends, np.zeros(len(bends), int))
+    ways = [
+        np.where(geodesics.in_sight(maze.walls, points, bend), np.linalg.norm(points - bend, axis=1) + after, np.inf)
+        for bend, after in zip(bends, length, strict=True)
+    ]
+    off = np.abs(maze.distance(points, np.zeros(5_000, int)) - np.min(ways, axis=0))
+    assert off.max() < 0.1 and off.mean() < 2e-4 and (off > 1e-5).mean() < 0.02
+
+
 def test_distance_by_hand():
     """Round the U: from the start to the wall's first corner, along it, and from its second corner to the goal."""
     maze = PointMaze("u")
@@ -170,6 +186,7 @@ def test_drawing_and_names():
 
 
 BAD = [
+    (lambda: draw(None), "simulator=None: must be a PointMaze"),
     (lambda: envs.simulator("point-maze"), "name='point-maze': must be one of point-maze-u, point-maze-u-dense, "),
     (lambda: PointMaze("large"), "layout='large': must be one of 'u', 'medium', 'four-rooms', or the lines"),
     (lambda: PointMaze(7), "layout=7: must be one of"),
