@@ -25,6 +25,12 @@ def greedy(outputs: torch.Tensor, discrete: bool) -> torch.Tensor:
     return outputs.argmax(-1) if discrete else torch.tanh(outputs)
 
 
+def policy_of(actor, discrete: bool) -> dict:
+    """What an `Agent` is told of an actor: act, and for discrete actions probabilities, the softmax [S, B, A]."""
+    functions = {"act": lambda x: greedy(actor(x, member=0), discrete)}
+    return functions | ({"probabilities": lambda x: actor(x, member=0).softmax(-1)} if discrete else {})
+
+
 def chosen(q: torch.Tensor, actions: torch.Tensor) -> torch.Tensor:
     """The values of the actions taken: q [S, M, B, A], actions [S, B] -> [S, M, B]."""
     return q.gather(-1, actions[:, None, :, None].expand(-1, q.shape[1], -1, -1))[..., 0]

@@ -187,7 +187,8 @@ class Agent:
         for step in iql(dataset, range(10), agent=agent):
             agent.act(observations)  # NumPy, [S, B, O] or [B, O] for all seeds -> actions [S, B, A], or [S, B]
 
-    q(observations, actions) -> [S, B] and value(observations) -> [S, B] exist where the learner has such a network.
+    q(observations, actions) -> [S, B], value(observations) -> [S, B] and, for a stochastic policy of discrete actions,
+    probabilities(observations) -> [S, B, A] exist where the learner has such a network.
     Raises RuntimeError before the learner has started, or if it has no such network.
     """
 
@@ -195,7 +196,7 @@ class Agent:
         self._functions, self._rows = {}, None
 
     def become(self, rows: Rows, **functions) -> "Agent":
-        """Called by the learner: act, q, value as functions of normalised tensors."""
+        """Called by the learner: act, q, value, probabilities as functions of normalised tensors."""
         self._rows, self._functions = rows, functions
         return self
 
@@ -216,3 +217,6 @@ class Agent:
 
     def value(self, observations) -> np.ndarray:
         return self._call("value", observations)
+
+    def probabilities(self, observations) -> np.ndarray:
+        return self._call("probabilities", observations)

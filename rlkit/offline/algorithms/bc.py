@@ -7,7 +7,7 @@ Departures:
 import torch
 
 from rlkit.offline import transforms
-from rlkit.offline.heads import greedy, imitation
+from rlkit.offline.heads import imitation, policy_of
 from rlkit.offline.rows import Agent, Rows
 
 
@@ -39,7 +39,7 @@ def bc(
         dataset = [different[id(data)] for data in dataset] if several else different[id(dataset)]
     rows = Rows(dataset, seeds, **shared)
     actor = rows.network((rows.observation_size, *hidden, rows.action_size), learning_rate=learning_rate)
-    agent = (agent or Agent()).become(rows, act=lambda x: greedy(actor(x, member=0), rows.discrete))
+    agent = (agent or Agent()).become(rows, **policy_of(actor, rows.discrete))
     for step, batch in rows.batches(steps):
         loss = imitation_loss(actor(batch.observations, member=0), batch.actions)
         actor.descend(loss)
