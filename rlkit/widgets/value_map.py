@@ -90,7 +90,7 @@ def value_map(world, values, policy=None, *, seen=None, optimum=None, title="val
     for name, found in named.items():
         own = name == title  # arrows and hatching belong to what was learnt
         arrows = _arrows(grid, policy) if policy is not None and own else {}
-        pictures += _picture(grid, name, found, arrows, unseen if own else None, span)
+        pictures += picture(grid, name, found, arrows, unseen if own else None, span)
     words = f"Colour: {svg.number(span[0], 3)} to {svg.number(span[1], 3)}, blue above 0, orange below; the number is "
     words += "the cell's value." if grid.finite else "the mean over the cell."
     letters = [f"{letter} {what}" for letter, what in LETTERS.items() if letter in grid.letters]
@@ -168,32 +168,34 @@ def _arrows(grid: Grid, policy) -> dict:
     raise ValueError(f"policy of shape {policy.shape}: must be {allowed}")
 
 
-def _picture(grid: Grid, title, values, arrows, unseen, span) -> str:
+def picture(grid: Grid, title, values, arrows, unseen, span, numbers=None, over="") -> str:
+    """The cells as an SVG: values [C, k^2], NaN for nothing; numbers [C] printed (default: means); over: more SVG."""
     height, width = grid.walls.shape
     per = round(values.shape[1] ** 0.5)
     small = CELL / per
+    numbers = values.mean(axis=1) if numbers is None else numbers
     parts = [svg.text(0, 15, svg.short(title, 40), "start", 'font-weight="700"')]
     parts += [wall(c * CELL, TOP + r * CELL, CELL) for r, c in np.argwhere(grid.walls)]
     for cell, (row, column) in enumerate(grid.cells.tolist()):
         x, y = column * CELL, TOP + row * CELL
-        for k, value in enumerate(values[cell]):
+        for k in np.flatnonzero(np.isfinite(values[cell])):
             place = f'x="{x + k % per * small:.1f}" y="{y + k // per * small:.1f}"'
-            parts.append(f'<rect {place} width="{small:.1f}" height="{small:.1f}" fill="{shade(value, span)}"/>')
+            parts.append(
+                f'<rect {place} width="{small:.1f}" height="{small:.1f}" fill="{shade(values[cell, k], span)}"/>'
+            )
         if unseen is not None and unseen[cell]:
             parts.append(hatch(x, y, CELL))
         parts.append(
             f'<rect x="{x}" y="{y}" width="{CELL}" height="{CELL}" stroke="currentColor" stroke-opacity="0.25"/>'
         )
-        number = svg.number(values[cell].mean(), 2)
-        parts.append(svg.text(x + CELL / 2, y + CELL - 5, number, "middle", 'font-size="11"'))
+        parts.append(svg.text(x + CELL / 2, y + CELL - 5, svg.number(numbers[cell], 2), "middle", 'font-size="11"'))
         if grid.letters[cell]:
             parts.append(svg.text(x + 3, y + 12, grid.letters[cell], "start", 'font-size="11" font-weight="700"'))
         for angle in arrows.get(cell, ()):
             turn = f"translate({x + CELL / 2:.1f} {y + CELL / 2 - 5:.1f}) rotate({angle:.0f})"
             parts.append(f'<path d="{ARROW}" transform="{turn}" stroke="currentColor" fill="currentColor"/>')
-    mean, cells = values.mean(axis=1), grid.cells
-    spots = [
-        f"{svg.number(mean[i], 3)} in row {cells[i][0]}, column {cells[i][1]}" for i in (mean.argmin(), mean.argmax())
-    ]
-    said = f"{title}: lowest {spots[0]}; highest {spots[1]}."
-    return svg.frame("".join(parts), width * CELL, TOP + height * CELL + 1, title, said)
+    there = np.flatnonzero(np.isfinite(numbers))
+    extremes = (there[f(numbers[there])] for f in (np.argmin, np.argmax)) if len(there) else ()
+    spots = [f"{svg.number(numbers[i], 3)} in row {grid.cells[i][0]}, column {grid.cells[i][1]}" for i in extremes]
+    said = f"{title}: lowest {spots[0]}; highest {spots[1]}." if spots else f"{title}: nothing to draw."
+    return svg.frame("".join(parts) + over, width * CELL, TOP + height * CELL + 1, title, said)
