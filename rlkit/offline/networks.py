@@ -46,10 +46,18 @@ class Flat:
             self.parameters.append(tensor)
             start = stop
 
-    def descend(self, loss: torch.Tensor) -> None:
-        """One step of Adam on the sum of the seeds' losses [S]; gradients of one seed never touch another's weights."""
+    def descend(self, loss: torch.Tensor, clip=None) -> None:
+        """One step of Adam on the sum of the seeds' losses [S]; gradients of one seed never touch another's weights.
+
+        clip: the largest norm of one seed's gradient over all its parameters, a number or [S]; None for no limit.
+        """
         self.gradient.zero_()
         loss.sum().backward(inputs=self.parameters)
+        if clip is not None:
+            gradients = [tensor.grad.view(len(loss), -1) for tensor in self.parameters]
+            norm = sum(gradient.square().sum(1) for gradient in gradients).sqrt()  # [S]
+            for gradient in gradients:
+                gradient.mul_((clip / norm).clamp(max=1)[:, None])
         self.optimiser.step()
 
     def frozen(self):
