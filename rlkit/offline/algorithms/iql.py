@@ -10,7 +10,7 @@ Departures from the reference implementation:
 
 import torch
 
-from rlkit.offline.heads import chosen, greedy, imitation
+from rlkit.offline.algorithms.in_sample import in_sample
 from rlkit.offline.rows import Agent, Rows
 
 
@@ -50,39 +50,14 @@ def iql(
     """
     rows = Rows(dataset, seeds, **shared)
     tau, beta = (rows.column(name, value) for name, value in (("tau", tau), ("beta", beta)))
-    size, width = rows.observation_size, rows.action_size
-    inputs, outputs = (size, width) if rows.discrete else (size + width, 1)
-    actor = rows.network((size, *hidden, width), learning_rate=learning_rate)
-    critic = rows.network((inputs, *hidden, outputs), members=2, learning_rate=learning_rate, salt=1)
-    value = rows.network((size, *hidden, 1), learning_rate=learning_rate, salt=2)
-    old_critic = critic.frozen()
-
-    def q_taken(batch, network):  # [S, 2, B]
-        return chosen(network(batch.observations), batch.actions) if rows.discrete else network(batch.pairs)[..., 0]
-
-    def q_of(x, actions):
-        return chosen(critic(x), actions) if rows.discrete else critic(torch.cat((x, actions), -1))[..., 0]
-
-    agent = (agent or Agent()).become(
+    return in_sample(
         rows,
-        act=lambda x: greedy(actor(x, member=0), rows.discrete),
-        q=lambda x, a: q_of(x, a).amin(1),
-        value=lambda x: value(x, member=0)[..., 0],
+        lambda difference: expectile_loss(difference, tau),
+        lambda difference: weights(difference, beta),
+        steps=steps,
+        discount=discount,
+        polyak=polyak,
+        learning_rate=learning_rate,
+        hidden=hidden,
+        agent=agent,
     )
-    for step, batch in rows.batches(steps):
-        with torch.no_grad():
-            future = value(batch.next_observations, member=0)[..., 0]
-            target = batch.rewards + discount * batch.continues * future  # [S, B]
-            old = q_taken(batch, old_critic).amin(1)
-        advantage = old - value(batch.observations, member=0)[..., 0]
-        value_loss = expectile_loss(advantage, tau)
-        value.descend(value_loss)
-        weight = weights(advantage.detach(), beta)
-        actor.descend((weight * imitation(actor(batch.observations, member=0), batch.actions)).mean(-1))
-        q = q_taken(batch, critic)
-        critic_loss = (q - target[:, None]).square().mean(-1).sum(-1)
-        critic.descend(critic_loss)
-        old_critic.track(critic, polyak)
-        if rows.due(step, steps):
-            numbers = {"value_loss": value_loss, "critic_loss": critic_loss, "q": q.mean((-1, -2))}
-            yield rows.report(step, agent, **numbers, weight=weight.mean(-1))
