@@ -4,23 +4,28 @@ from rlkit.widgets.arm_curves import arm_curves
 from rlkit.widgets.cards import VerdictCard
 from rlkit.widgets.chance_dots import chance_dots
 from rlkit.widgets.curves import RewardCurves
+from rlkit.widgets.dataset_explorer import DatasetExplorer
 from rlkit.widgets.explorer import Explorer
 from rlkit.widgets.gauges import Gauges
 from rlkit.widgets.inspector import SampleInspector
 from rlkit.widgets.live_view import LiveView
+from rlkit.widgets.loss_explorer import LossExplorer
 from rlkit.widgets.memory_gauge import MemoryGauge
 from rlkit.widgets.one_log import one_log
 from rlkit.widgets.pass_at_k import PassAtK
 from rlkit.widgets.playground import BanditPlayground
 from rlkit.widgets.rates import rate_panels, rates
 from rlkit.widgets.tables import PapersTable, RunTable
+from rlkit.widgets.value_map import value_map, value_maps, value_points
 from rlkit.widgets.what_if import WhatIf
 
 __all__ = [
     "BanditPlayground",
+    "DatasetExplorer",
     "Explorer",
     "Gauges",
     "LiveView",
+    "LossExplorer",
     "MemoryGauge",
     "PapersTable",
     "PassAtK",
@@ -34,4 +39,7 @@ __all__ = [
     "one_log",
     "rate_panels",
     "rates",
+    "value_map",
+    "value_maps",
+    "value_points",
 ]

@@ -50,7 +50,7 @@ def histogram(returns, facts, chosen: float, episode: int) -> str:
         dash = f'stroke-width="1.6" stroke-dasharray="{DASHES[i + 1]}"'
         parts.append(f'<path d="M{x:.1f} {y}V{bottom}" stroke="currentColor" {dash}/>')
         beside = ("end", x - 5) if x > (left + right) / 2 else ("start", x + 5)
-        parts.append(svg.text(beside[1], y + 6, f"{name} {svg.number(value, 3)}", beside[0]))
+        parts.append(svg.text(beside[1], y + 6, f"{name}: {svg.number(value, 3)}", beside[0]))
     parts.append(svg.text((left + right) / 2, HEIGHT - 6, "return of an episode", "middle"))
     said = f"{len(returns)} episodes, returns {svg.number(returns.min(), 3)} to {svg.number(returns.max(), 3)}; "
     said += ", ".join(f"{name} {svg.number(value, 3)}" for name, value in lines.items())

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from rlkit import checks, envs
+from rlkit import checks
 from rlkit.html import table
 from rlkit.widgets import dataset_charts, show, svg
 from rlkit.widgets.dataset_charts import BOTTOM, HEIGHT, MOST, WIDTH
@@ -42,7 +42,7 @@ class DatasetExplorer(Explorer):
                 "The path as a table", show.scroll(dataset_charts.path_table(dataset, rows, columns), "path")
             )
             more += show.details("The dataset as a table", dataset_charts.facts_table(dataset, returns))
-            flex = '<div style="display:flex;flex-wrap:wrap;gap:18px">'
+            flex = '<div style="display:flex;flex-wrap:wrap;align-items:flex-start;gap:18px">'
             return f"{flex}{drawn}{bars}</div>{show.note(words)}{more}"
 
         super().__init__(
@@ -55,6 +55,8 @@ class DatasetExplorer(Explorer):
 
 def _world(facts):
     """The simulator that the facts name, or None."""
+    from rlkit import envs  # brings Gymnasium, which other widgets do without
+
     name, options = facts.get("simulator"), facts.get("options")
     if name not in envs.names() or not isinstance(options, dict):
         return None
@@ -113,10 +115,10 @@ def _places(dataset, world):
         in_cells, numbers = _means(cell[inside], count, values)
         shades = (np.log1p(drawn) if values is None else drawn).reshape(count, -1)
         over = dataset_charts.path(points[rows, 0] * CELL, points[rows, 1] * CELL + TOP)
-        page = picture(grid, colour, shades, {}, in_cells == 0, _span(shades), np.nan_to_num(numbers), over)
+        page = picture(grid, colour, shades, {}, in_cells == 0, _span(shades), numbers, over)
         words = "Number: transitions in the cell (colour on a logarithmic scale)." if values is None else ""
         words = words or f"Number: mean {colour} in the cell."
-        words += f" Hatched: none of the data ({int((in_cells == 0).sum())} of {count} cells)."
+        words += f" Hatched: no transition starts there ({int((in_cells == 0).sum())} of {count} cells)."
         lost = len(inside) - int(inside.sum())
         words += f" {lost:,} rows lie inside walls and are not drawn." if lost else ""
         told = [(*place, n, svg.number(v)) for place, n, v in zip(grid.cells.tolist(), in_cells, numbers, strict=True)]

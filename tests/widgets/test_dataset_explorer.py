@@ -46,7 +46,7 @@ def test_a_finite_maze_counts_per_cell(maze):
     view = DatasetExplorer(maze, envs.simulator("maze", layout=["S.G"]))
     page = view.picture.value
     assert rows(page, "visits") == [["0", "0", "4", "4"], ["0", "1", "1", "1"], ["0", "2", "0", "–"]]
-    assert "Hatched: none of the data (1 of 3 cells)" in page
+    assert "Hatched: no transition starts there (1 of 3 cells)" in page
 
 
 def test_colours_are_means_per_cell(maze):
@@ -57,6 +57,7 @@ def test_colours_are_means_per_cell(maze):
     assert [row[3] for row in rows(view.picture.value, "return-to-go")] == ["0.5", "2", "–"]
     view.controls["colour"].value = "share of expert"
     assert [row[3] for row in rows(view.picture.value, "share of expert")] == ["0.25", "1", "–"]
+    assert ">–</text>" in view.picture.value, "no number where there is no data"
 
 
 def test_the_quantile_chooses_the_episode(maze):
@@ -99,7 +100,7 @@ def test_a_point_maze_is_drawn_with_its_walls():
 
 def test_references_and_returns_stand_in_the_histogram(maze):
     page = DatasetExplorer(maze, envs.simulator("maze", layout=["S.G"])).picture.value
-    assert "behaviour 1" in page and "expert 2" in page and "2 episodes, returns 0 to 2" in page
+    assert ">behaviour: 1<" in page and ">expert: 2<" in page and "2 episodes, returns 0 to 2" in page
     kept = made([[0.0, 0]] * 3, [0, 0, 0], [1, 2], episode_returns=[5.0, 7.0])
     assert "2 episodes, returns 5 to 7" in DatasetExplorer(kept).picture.value, "those of the world itself"
 
