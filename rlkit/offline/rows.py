@@ -50,12 +50,14 @@ class Rows:
     observation and action sizes. seeds: integers; one that occurs twice (in two arms) draws the same numbers in both.
     normalise: observations to mean 0 and deviation 1 in each dataset (deviation + 1e-3, as TD3+BC). Sampling follows
     dataset.weights where given. simulator: where policies are evaluated, one or one for each seed; None for the one
-    that each dataset names in its facts. Raises ValueError for other lengths, sizes, or action-free transitions.
+    that each dataset names in its facts. Threads only cost on networks this small: torch.set_num_threads(1) is set for
+    this process. Raises ValueError for other lengths, sizes, or action-free transitions.
     """
 
     def __init__(
         self, dataset, seeds, *, batch_size=64, normalise=True, evaluate_every=1_000, episodes=10, simulator=None
     ):
+        torch.set_num_threads(1)
         self.seeds = [checks.seed(seed) for seed in seeds]
         if not self.seeds:
             checks.fail("seeds", seeds, "at least one seed")

@@ -1,11 +1,11 @@
-"""What IQL, XQL and f-DVL share: V learns from the data's own actions alone, Q from V, and the policy imitates by weight.
+"""What IQL, XQL and f-DVL share: V learns from the data's own actions alone, Q from V, the policy imitates by weight.
 
 They differ in one function, the loss of V. No action outside the data is ever asked for its value.
 """
 
 import torch
 
-from rlkit.offline.heads import chosen, greedy, imitation
+from rlkit.offline.heads import chosen, imitation, policy_of
 from rlkit.offline.rows import Agent, Rows
 
 
@@ -42,7 +42,7 @@ def in_sample(
 
     agent = (agent or Agent()).become(
         rows,
-        act=lambda x: greedy(actor(x, member=0), rows.discrete),
+        **policy_of(actor, rows.discrete),
         q=lambda x, a: q_of(x, a).amin(1),
         value=lambda x: value(x, member=0)[..., 0],
     )
