@@ -55,7 +55,7 @@ class Windows:
     """`windows(indices [S, B]) -> Window` of the K steps from each of these transitions on.
 
     indices as in `Batch`: uniform over all (episode, step), or by dataset.weights. best: the highest return of each
-    row's dataset, float64 [S]. horizon: the longest episode.
+    row's dataset, float64 [S]. horizons: its longest episode, [S].
     """
 
     def __init__(self, rows: Rows, context: int):
@@ -67,7 +67,7 @@ class Windows:
         )
         self.scale = np.where(self.scale > 0, self.scale, 1.0)  # [S, 1]: where all returns are equal, they tell nothing
         self.best = np.array([data.returns.max() for data in rows.datasets])
-        self.horizon = 1 + max(int(data.step_of.max()) for data in different.values())
+        self.horizons = np.array([1 + data.step_of.max() for data in rows.datasets])
         self.left = Beside(rows, lambda data: data.episode_ends[data.episode_of] - np.arange(len(data)))
 
         def columns(data):
@@ -99,17 +99,19 @@ class Windows:
 class Transformer(Flat):
     """S causal transformers: three tokens a step, R_t, s_t, a_t, read at s_t -> an actor's outputs [S, B * K, A].
 
-    x = LN(W_kind token + b_kind + time_t); each layer x += attention(LN x), x += W max(0, W LN(x) + b) with one head
-    and 4 d hidden units; outputs W LN(x) + b. The output at step t depends on R_1, s_1, a_1, ..., R_t, s_t alone.
-    generators: one for each seed. sizes: (O, A). horizon: times that have an embedding; later ones share the last.
+    x = W_kind token + b_kind + time_t; each layer x += attention(LN x), x += W max(0, W LN(x) + b), with one head and
+    4 d hidden units; outputs W LN(x) + b. The output at step t depends on R_1, s_1, a_1, ..., R_t, s_t alone.
+    generators: one for each seed. sizes: (O, A). horizons: times that have an embedding in each seed, [S]; later ones
+    share the last.
     """
 
-    def __init__(self, generators, sizes, *, horizon: int, width: int, layers: int, learning_rate: float = 1e-3):
+    def __init__(self, generators, sizes, *, horizons, width: int, layers: int, learning_rate: float = 1e-3):
         d, (observations, self.outputs) = checks.positive_int("width", width), sizes
         layer = [((d, 3 * d), d), ((1, 3 * d), d), ((d, d), d), ((d, 4 * d), d), ((1, 4 * d), d), ((4 * d, d), 4 * d)]
         made = [((1, d), 1), ((observations, d), observations), ((self.outputs, d), self.outputs), ((1, 3, d), d)]
         made += layer * checks.positive_int("layers", layers) + [((d, self.outputs), d), ((1, self.outputs), d)]
-        made += [((horizon, d), d)]  # last, so that a longer horizon leaves the draws of all others as they are
+        made += [((int(max(horizons)), d), d)]  # last: another seed's longer horizon changes no draw of this one
+        self.last = torch.as_tensor(horizons)[:, None, None] - 1
         super().__init__(generators, *zip(*made, strict=True), learning_rate=learning_rate)
 
     def __call__(self, returns, observations, actions, times) -> torch.Tensor:
@@ -119,12 +121,11 @@ class Transformer(Flat):
         if not actions.is_floating_point():
             actions = functional.one_hot(actions, self.outputs).float()
         (rows, batch, steps), width = returns.shape, clock.shape[-1]
-        places = times.clamp(max=clock.shape[1] - 1) + clock.shape[1] * torch.arange(rows)[:, None, None]
+        places = torch.minimum(times, self.last) + clock.shape[1] * torch.arange(rows)[:, None, None]  # [S, B, K]
         time = functional.embedding(places.flatten(1), clock.flatten(0, 1))  # [S, B * K, d]
         read = (returns[..., None], observations, actions)
         tokens = [torch.baddbmm(time, x.flatten(1, 2), weight) for x, weight in zip(read, embeddings, strict=True)]
-        x = torch.stack(tokens, 2) + kinds  # [S, B * K, 3, d]
-        x = functional.layer_norm(x, (width,)).view(rows, batch, 3 * steps, width)
+        x = (torch.stack(tokens, 2) + kinds).view(rows, batch, 3 * steps, width)
         visible = torch.ones(3 * steps, 3 * steps, dtype=torch.bool).tril()
         for start in range(0, len(layers), 6):
             last = start + 6 == len(layers)

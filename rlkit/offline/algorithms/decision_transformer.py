@@ -4,7 +4,7 @@ Departures from the reference implementation:
 1. Context 8, one layer of 32 units, batches of 16 windows, instead of 20, three layers of 128, 64: ten seeds on a CPU.
 2. Adam at 1e-3 instead of AdamW at 1e-4 with warm-up and clipped gradients; no dropout.
 3. Windows are padded on the right, where causal attention does not look, instead of on the left with a mask.
-4. Layer norms have no gain and shift, and what is added to the residual stream no bias; times start small.
+4. Layer norms have no gain and shift, and none follows the embedding; what is added to the residual stream has no bias.
 5. Returns-to-go are normalised in each dataset; the reference divides them by a constant of each task.
 6. The return asked for is the best of the dataset; the reference chooses one for each task.
 """
@@ -55,7 +55,7 @@ def decision_transformer(
     model = Transformer(
         [generator(seed, "weights") for seed in rows.seeds],
         (rows.observation_size, rows.action_size),
-        horizon=windows.horizon,
+        horizons=windows.horizons,
         width=width,
         layers=layers,
         learning_rate=learning_rate,
