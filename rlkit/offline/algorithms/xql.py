@@ -25,7 +25,7 @@ def gumbel_loss(difference: torch.Tensor, beta, clip=7.0, rescale: bool = True) 
     Without clip its minimum is V = beta log mean exp(Q / beta): the maximum of the data's actions as beta goes to 0,
     their mean as it grows. beta: a number or [S, 1], in units of return. clip: the same, or None; what lies above it
     gives no gradient, so V stands still where all of a batch does. rescale: times exp(-max z) in each seed's batch
-    (max z at least -1, no gradient through it): no overflow, and a step size that falls with outliers, as the reference.
+    (max z at least -1, no gradient through it): no overflow, and steps that shrink with outliers, as the reference.
     """
     z = difference / beta
     z = z if clip is None else z.clamp(max=clip)
@@ -54,7 +54,7 @@ def xql(
 ):
     """A learner: yields a Step each `evaluate_every` steps with return, score, value_loss, critic_loss, q, weight [S].
 
-    dataset: rlkit.offline.Dataset, continuous or discrete, or one for each seed. beta, clip, rescale: see `gumbel_loss`;
+    dataset: rlkit.offline.Dataset, continuous or discrete, or one for each seed. beta, clip, rescale: `gumbel_loss`;
     gradient_clip: the largest norm of one seed's gradient of V, None for no limit; inverse_temperature: how much the
     policy prefers good actions, weights exp(inverse_temperature (Q - V)) up to 100. Numbers, or one for each seed: a
     list cannot hold None, where 1e9 is a clip that is never reached. shared: batch_size, normalise, evaluate_every,
