@@ -6,8 +6,10 @@
 
     datasets    Dataset  build(simulator, quality, ...)  transforms.weight, corrupt, hide_actions, relabel, augment
     files       save  load  to_minari  from_minari
-    learners    bc  td3_bc  awac  iql  cql  xql  f_dvl  decision_transformer; discrete: bc  iql  discrete_cql
-    looking     Agent, filled while a learner trains;  report(run)
+    learners    bc  td3_bc  awac  iql  cql  xql  f_dvl  decision_transformer  rvs;
+                discrete actions: bc  iql  xql  f_dvl  discrete_cql
+    looking     Agent, filled while a learner trains
+    reporting   rows_of(arms, seeds)  references(dataset)  report(run)
 """
 
 import importlib
@@ -32,7 +34,10 @@ _HOME = {
     "from_minari": "files",
     "iql": "algorithms.iql",
     "load": "files",
+    "references": "reports",
     "report": "reports",
+    "rows_of": "reports",
+    "rvs": "algorithms.rvs",
     "save": "files",
     "td3_bc": "algorithms.td3_bc",
     "to_minari": "files",
