@@ -202,6 +202,18 @@ def _historical_variance(rng):
     return cases
 
 
+def _huber_slope(rng):
+    cases = [
+        (np.array([0.5, -0.5]), 1.0),  # near: as of the squared error
+        (np.array([3.0, -3.0]), 1.0),  # far: no steeper than the threshold
+        (np.array([3.0, -3.0]), 10.0),
+        (np.array([0.0, 0.25, -40.0]), 0.25),
+    ]
+    for number in (*rng.integers(2, 6, size=30), 10):
+        cases.append((rng.normal(0, 3, size=number).round(2), round(float(rng.uniform(0.1, 4)), 2)))
+    return cases
+
+
 EXERCISES = {
     "bandits/incremental_mean": Exercise("rlkit.bandits.policies:incremental_mean", _incremental_mean),
     "bandits/ucb_index": Exercise("rlkit.bandits.ucb:ucb_index", _ucb_index),
@@ -219,4 +231,5 @@ EXERCISES = {
     "nsr/effective_number": Exercise("rlkit.rlvr.tabular:effective_number", _effective_number),
     "nsr/kl_optimum": Exercise("rlkit.rlvr.tabular:kl_optimum", _kl_optimum),
     "one-shot-rlvr/historical_variance": Exercise("rlkit.rlvr.history:historical_variance", _historical_variance),
+    "riql/huber_slope": Exercise("rlkit.exercises.references:huber_slope", _huber_slope),
 }

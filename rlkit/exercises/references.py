@@ -51,3 +51,11 @@ def nft_credit(ratio, correct, accuracy):
     """
     implied = (1 - accuracy * ratio) / (1 - accuracy)
     return np.where(correct == 1, 1.0, -accuracy * ratio / (1 - accuracy) / np.maximum(implied, 1.0))
+
+
+def huber_slope(error, threshold):
+    """The derivative of the Huber loss, x^2 / 2 up to the threshold and a straight line beyond: errors of any shape.
+
+    It is the error, clipped: no target pulls with more than the threshold. Source: Huber 1964, Ann. Math. Stat. 35.
+    """
+    return np.clip(error, -threshold, threshold)

@@ -50,3 +50,11 @@ def test_nft_credit_is_that_of_the_objective():
         expected = objectives.credit(objectives.nft(normalize=0), *args)[:, 0]
         found = references.nft_credit(ratio.ravel(), correct.ravel(), accuracy)
         np.testing.assert_allclose(found, expected.numpy(), rtol=1e-6)
+
+
+def test_huber_slope_is_the_gradient_of_torch_huber_loss():
+    error = torch.tensor([-9.0, -1.0, -0.5, 0.0, 0.25, 1.5, 40.0], dtype=torch.float64, requires_grad=True)
+    for threshold in (0.3, 1.0, 5.0):
+        loss = torch.nn.functional.huber_loss(error, torch.zeros_like(error), reduction="sum", delta=threshold)
+        (gradient,) = torch.autograd.grad(loss, error)
+        np.testing.assert_allclose(references.huber_slope(error.detach().numpy(), threshold), gradient.numpy())
