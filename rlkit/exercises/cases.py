@@ -214,6 +214,20 @@ def _huber_slope(rng):
     return cases
 
 
+def _lagged_action(rng):
+    at = np.array
+    cases = [
+        (at([0.0]), at([0.0]), at([0.25]), 0.0, 0.1, 2.5, 0.0),  # a full push from rest
+        (at([0.0]), at([0.0]), at([0.05]), 0.8, 0.1, 2.5, 0.0),  # the same, of a slow motor
+        (at([0.0]), at([0.25]), at([0.5]), 0.8, 0.1, 2.5, 0.0),  # the push stays
+        (at([1.0]), at([1.0]), at([1.0]), 0.5, 0.1, 2.5, 1.0),  # against drag
+    ]
+    for size in rng.integers(1, 5, size=30):
+        speeds = (rng.normal(size=size).round(2) for _ in range(3))
+        cases.append((*speeds, float(rng.choice([0.0, 0.5, 0.8])), 0.1, float(rng.choice([1.0, 2.5])), 1.0))
+    return cases
+
+
 EXERCISES = {
     "bandits/incremental_mean": Exercise("rlkit.bandits.policies:incremental_mean", _incremental_mean),
     "bandits/ucb_index": Exercise("rlkit.bandits.ucb:ucb_index", _ucb_index),
@@ -232,4 +246,5 @@ EXERCISES = {
     "nsr/kl_optimum": Exercise("rlkit.rlvr.tabular:kl_optimum", _kl_optimum),
     "one-shot-rlvr/historical_variance": Exercise("rlkit.rlvr.history:historical_variance", _historical_variance),
     "riql/huber_slope": Exercise("rlkit.exercises.references:huber_slope", _huber_slope),
+    "ss-orl/lagged_action": Exercise("rlkit.exercises.references:lagged_action", _lagged_action),
 }

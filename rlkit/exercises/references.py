@@ -59,3 +59,14 @@ def huber_slope(error, threshold):
     It is the error, clipped: no target pulls with more than the threshold. Source: Huber 1964, Ann. Math. Stat. 35.
     """
     return np.clip(error, -threshold, threshold)
+
+
+def lagged_action(before, now, after, lag, dt, motor, drag):
+    """The action a between `now` and `after`, three velocities in a row, of a point with a slow motor; arrays alike.
+
+    Each step pushes with u' = lag u + (1 - lag) a and moves by v' = v + dt (motor u' - drag v), `rlkit.envs.PointMaze`
+    away from walls, so the push of a step is ((v' - v) / dt + drag v) / motor, and a = (u' - lag u) / (1 - lag).
+    """
+    old = ((now - before) / dt + drag * before) / motor
+    new = ((after - now) / dt + drag * now) / motor
+    return (new - lag * old) / (1 - lag)
