@@ -100,6 +100,20 @@ class Network(Flat):
         else:
             x = x.repeat_interleave(self.members, 0)  # [S*M, B, in]
         for layer, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
-            x = torch.baddbmm(bias, x, weight)
+            x = _Value.apply(x, weight, bias) if weight.shape[2] == 1 else torch.baddbmm(bias, x, weight)
             x = x.relu_() if layer < len(weights) - 1 else x
         return x if member is not None else x.view(self.seeds, -1, *x.shape[1:])
+
+
+class _Value(torch.autograd.Function):
+    """x w + b of one output, x [R, B, in] -> [R, B, 1]: as baddbmm, which is up to seven times slower at this width."""
+
+    @staticmethod
+    def forward(ctx, x, weight, bias):
+        ctx.save_for_backward(x, weight)
+        return torch.baddbmm(bias, weight.mT, x.mT).mT
+
+    @staticmethod
+    def backward(ctx, gradient):  # [R, B, 1]
+        x, weight = ctx.saved_tensors
+        return gradient * weight.mT, torch.bmm(gradient.mT, x).mT, gradient.sum(1, keepdim=True)
