@@ -2,7 +2,7 @@
 2006.09359).
 
 Departures from the reference implementation:
-1. Networks 64 x 64 and batch 64 instead of 256 x 256 and 256, Adam at 1e-3 instead of 3e-4, normalised observations.
+1. Networks 64 x 64 and batch 64, Adam at 1e-3, normalised observations; the reference has wider and deeper networks.
 2. The policy's deviation depends on the state; its mean is tanh of the network's output, so that it is an action.
 3. Weights are exp(A / lambda) up to 100, without the normaliser over states that the paper derives and then drops.
 4. The policy's weights take the critics from before their step; they are the ones that the batch has gone through.
