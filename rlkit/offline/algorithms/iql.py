@@ -6,6 +6,7 @@ Departures from the reference implementation:
 2. The policy's deviation is fixed; the reference learns one that does not depend on the state, which scales all
    gradients alike, and Adam hardly notices a scale.
 3. Observations are normalised (the reference does not), rewards are not (the reference divides by the span of returns).
+4. The learner of `in_sample`: targets and the policy's weights take V from before its step, the reference from after.
 """
 
 import torch
