@@ -1,7 +1,7 @@
 """Actions for episodes that have none: networks fitted to the labelled rows of S datasets side by side.
 
-What goes in and what comes out, an inverse or a forward model of the dynamics, is the caller's; notebooks/03_offline/
-ss_orl.ipynb has both.
+What an inverse model sees and minimises is the caller's: notebooks/03_offline/ss_orl.ipynb has one. A forward model to
+label with, its rival, is here.
 """
 
 import numpy as np
@@ -56,6 +56,23 @@ def fit(x, y, known, loss, outputs, seeds, *, salt, steps=2_000, rate=1e-2):
         chosen = torch.tensor(np.stack([draw.integers(x.shape[1], size=BATCH) for draw in draws]))  # [S, B]
         net.descend(loss(net(x[row, chosen], 0), y[row, chosen]))
     return net.frozen()
+
+
+def forward_labels(sets, before, after, seeds, *, salt, steps=2_000):
+    """Labels [S, N, A]: the action for which a forward model's prediction f(before, a) is closest to `after`.
+
+    before, after: for each of S datasets what the model sees and predicts, [N, in] and [N, out]. The model is fitted to
+    the labelled rows by least squares, all numbers in deviations of those rows; then `search`.
+    """
+    (x, known), (y, _) = standard(sets, before), standard(sets, after)
+    actions = torch.tensor(np.stack([data.actions for data in sets]))
+    both = torch.cat((x, actions), -1)
+    net = fit(both, y, known, _squares, y.shape[-1], seeds, salt=salt, steps=steps)
+    return search(net, x, y, actions.shape[-1])
+
+
+def _squares(out, y):
+    return (out - y).square().mean((-1, -2))
 
 
 def search(net, given, target, size, *, steps=30, rate=0.15):
