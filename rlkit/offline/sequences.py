@@ -14,7 +14,7 @@ from torch.nn import functional
 from rlkit import checks
 from rlkit.offline.heads import greedy
 from rlkit.offline.networks import Flat
-from rlkit.offline.rows import Agent, Rows
+from rlkit.offline.rows import Rows
 
 
 def returns_to_go(dataset) -> np.ndarray:
@@ -165,7 +165,7 @@ class _Listening:
         return after, self.paid, terminated
 
 
-class Player(Agent):
+class Player:
     """Plays one episode each: acts on its last K steps, and wants less by each reward that it receives.
 
     `evaluate.returns(player, player.rows)` gives it the starts and the noise that every other learner meets. targets:
@@ -173,9 +173,9 @@ class Player(Agent):
     """
 
     def __init__(self, model: Transformer, windows: Windows, targets):
-        worlds = {id(world): _Listening(world) for world in windows.rows.simulators}
+        self.worlds = {id(world): _Listening(world) for world in windows.rows.simulators}
         self.rows = copy.copy(windows.rows)
-        self.rows.simulators = [worlds[id(world)] for world in windows.rows.simulators]
+        self.rows.simulators = [self.worlds[id(world)] for world in windows.rows.simulators]
         self.model, self.windows, self.time, self.past = model, windows, 0, []
         self.wanted = np.broadcast_to(np.asarray(targets, dtype=np.float64), len(self.rows))[:, None]
 
@@ -183,12 +183,10 @@ class Player(Agent):
         """The next action of each episode: observations [S, E, O] -> [S, E, A], or [S, E]."""
         shape, discrete = observations.shape[:2], self.rows.discrete
         if self.past:
-            members = {}
-            for row, world in enumerate(self.rows.simulators):
-                members.setdefault(id(world), (world, []))[1].append(row)
             paid = np.empty(shape)
-            for world, chosen in members.values():
-                paid[chosen] = world.paid.reshape(len(chosen), -1)
+            for world in self.worlds.values():  # rows that share a world step as one array
+                members = [row for row, other in enumerate(self.rows.simulators) if other is world]
+                paid[members] = world.paid.reshape(len(members), -1)
             self.wanted = self.wanted - paid
         blank = blank_actions(self.rows, *shape)  # the one that is to be chosen: no prediction sees it
         seen = (torch.from_numpy(observations) - self.rows.mean) / self.rows.scale

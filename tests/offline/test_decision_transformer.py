@@ -131,6 +131,15 @@ def test_times_past_the_longest_episode_share_the_last_embedding():
     assert not torch.equal(predicted(model, inputs), last)
 
 
+def test_a_seeds_longest_episode_is_its_own():
+    """Beside a seed with longer episodes it has the same numbers and shares the same last time."""
+    inputs, generators = tokens(), [np.random.default_rng(seed) for seed in (0, 1)]
+    inputs[3] = inputs[3] + 3
+    beside = Transformer(generators, (3, 2), horizons=[4, 9], width=8, layers=2)
+    alone = predicted(transformer(seeds=1, horizon=4), [x[:1] for x in inputs])
+    torch.testing.assert_close(predicted(beside, inputs)[:1], alone)
+
+
 # What it learns from
 
 
