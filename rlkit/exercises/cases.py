@@ -228,6 +228,37 @@ def _lagged_action(rng):
     return cases
 
 
+def _expectile_loss(rng):
+    cases = [
+        (np.array([1.0]), 0.9),
+        (np.array([-1.0]), 0.9),
+        (np.array([1.0, -1.0, 0.0]), 0.5),  # the mean's loss, halved
+        (np.array([2.0, -1.0]), 0.7),
+    ]
+    for number in (*rng.integers(2, 6, size=30), 64):
+        cases.append((rng.normal(size=number).round(2), round(float(rng.uniform(0.5, 0.99)), 2)))
+    return cases
+
+
+def _score_spread(rng):
+    cases = [
+        (np.array([0.0, 10.0]), 0.0, 10.0),
+        (np.array([5.0, 5.0]), -20.0, 30.0),  # all seeds alike: no spread, whatever the origin
+        (np.array([100.0, 300.0]), -280.0, 12_135.0),
+    ]
+    for seeds in (*rng.integers(2, 6, size=30), 10):
+        low, span = rng.normal(0, 50).round(1), rng.uniform(10, 200).round(1)
+        cases.append(((low + span * rng.random(seeds)).round(1), float(low), float(low + span)))
+    return cases
+
+
+def _second_critic(rng):
+    cases = [(np.array([0, 1]), np.array([0, 0])), (np.array([0, 0, 1, 1, 2, 2]), np.array([0, 1] * 3))]
+    for critics in (*rng.integers(2, 6, size=30), 10):
+        cases.append((rng.integers(critics, size=6), rng.integers(critics - 1, size=6)))
+    return cases
+
+
 EXERCISES = {
     "bandits/incremental_mean": Exercise("rlkit.bandits.policies:incremental_mean", _incremental_mean),
     "bandits/ucb_index": Exercise("rlkit.bandits.ucb:ucb_index", _ucb_index),
@@ -244,6 +275,9 @@ EXERCISES = {
     "nsr/at_matched": Exercise("rlkit.rlvr.experiments:at_matched", _at_matched),
     "nsr/effective_number": Exercise("rlkit.rlvr.tabular:effective_number", _effective_number),
     "nsr/kl_optimum": Exercise("rlkit.rlvr.tabular:kl_optimum", _kl_optimum),
+    "offline/expectile_loss": Exercise("rlkit.exercises.references:expectile_loss", _expectile_loss),
+    "offline/score_spread": Exercise("rlkit.exercises.references:score_spread", _score_spread),
+    "offline/second_critic": Exercise("rlkit.exercises.references:second_critic", _second_critic),
     "one-shot-rlvr/historical_variance": Exercise("rlkit.rlvr.history:historical_variance", _historical_variance),
     "riql/huber_slope": Exercise("rlkit.exercises.references:huber_slope", _huber_slope),
     "ss-orl/lagged_action": Exercise("rlkit.exercises.references:lagged_action", _lagged_action),

@@ -70,3 +70,27 @@ def lagged_action(before, now, after, lag, dt, motor, drag):
     old = ((now - before) / dt + drag * before) / motor
     new = ((after - now) / dt + drag * now) / motor
     return (new - lag * old) / (1 - lag)
+
+
+def expectile_loss(difference, tau):
+    """mean |tau - 1(u < 0)| u^2 of differences u = Q - V [B]: what IQL's V descends; a number.
+
+    Source: Kostrikov et al. 2021 (arXiv 2110.06169), equation 5; `rlkit.offline.algorithms.iql.expectile_loss`.
+    """
+    return float(np.mean(np.where(difference < 0, 1 - tau, tau) * difference**2))
+
+
+def score_spread(returns, low, high):
+    """(mean, standard deviation over S - 1) of the scores (return - low) / (high - low); returns [S] -> two numbers.
+
+    A spread has no origin: it is divided by the span, never shifted.
+    """
+    return float((np.mean(returns) - low) / (high - low)), float(np.std(returns, ddof=1) / (high - low))
+
+
+def second_critic(first, other):
+    """The number of the second critic of a pair without replacement; arrays of one shape.
+
+    first: number of the first, 0 to M - 1. other: the place among the M - 1 that remain, in order, 0 to M - 2.
+    """
+    return other + (other >= first)

@@ -58,3 +58,24 @@ def test_huber_slope_is_the_gradient_of_torch_huber_loss():
         loss = torch.nn.functional.huber_loss(error, torch.zeros_like(error), reduction="sum", delta=threshold)
         (gradient,) = torch.autograd.grad(loss, error)
         np.testing.assert_allclose(references.huber_slope(error.detach().numpy(), threshold), gradient.numpy())
+
+
+def test_expectile_loss_is_that_of_iql():
+    from rlkit.offline.algorithms import iql
+
+    difference = torch.tensor([-2.0, -0.5, 0.0, 0.25, 3.0], dtype=torch.float64)
+    for tau in (0.5, 0.7, 0.99):
+        expected = float(iql.expectile_loss(difference, tau))
+        np.testing.assert_allclose(references.expectile_loss(difference.numpy(), tau), expected, rtol=1e-6)
+
+
+def test_score_spread_is_the_spread_of_the_scores():
+    returns = np.array([120.0, -40.0, 900.0])
+    scores = (returns + 280.0) / 12_415.0
+    np.testing.assert_allclose(references.score_spread(returns, -280.0, 12_135.0), (scores.mean(), scores.std(ddof=1)))
+
+
+def test_second_critic_makes_each_ordered_pair_of_different_critics_once():
+    first, other = (grid.ravel() for grid in np.meshgrid(np.arange(4), np.arange(3), indexing="ij"))
+    pairs = set(zip(first.tolist(), references.second_critic(first, other).tolist(), strict=True))
+    assert pairs == {(a, b) for a in range(4) for b in range(4) if a != b}
