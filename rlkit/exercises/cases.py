@@ -259,6 +259,13 @@ def _second_critic(rng):
     return cases
 
 
+def _after_swap(rng):
+    cases = [(np.eye(3, dtype=bool),), (np.eye(4, dtype=bool) | np.eye(4, k=1, dtype=bool),)]
+    for places in (*rng.integers(2, 8, size=30), 300):  # 300: products of bytes would overflow
+        cases.append((rng.random((places, places)) < 1.2 / places,))
+    return [*cases, (np.ones((256, 256), dtype=bool),)]
+
+
 EXERCISES = {
     "bandits/incremental_mean": Exercise("rlkit.bandits.policies:incremental_mean", _incremental_mean),
     "bandits/ucb_index": Exercise("rlkit.bandits.ucb:ucb_index", _ucb_index),
@@ -281,4 +288,5 @@ EXERCISES = {
     "one-shot-rlvr/historical_variance": Exercise("rlkit.rlvr.history:historical_variance", _historical_variance),
     "riql/huber_slope": Exercise("rlkit.exercises.references:huber_slope", _huber_slope),
     "ss-orl/lagged_action": Exercise("rlkit.exercises.references:lagged_action", _lagged_action),
+    "stitching/after_swap": Exercise("rlkit.offline.goals:after_swap", _after_swap),
 }
