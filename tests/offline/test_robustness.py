@@ -1,0 +1,88 @@
+"""Spoilt logs are shared and say what was done; tails, means over tasks and contrasts are those of a hand count."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from rlkit import offline
+from rlkit.offline import robustness
+
+
+def test_kurtosis_of_known_distributions():
+    rng = np.random.default_rng(0)
+    x = np.stack([rng.normal(size=200_000), rng.uniform(size=200_000), rng.laplace(size=200_000)])
+    np.testing.assert_allclose(robustness.kurtosis(x), [0, -1.2, 3], atol=0.15)
+    assert robustness.kurtosis([1, -1, 1, -1]) == pytest.approx(-2)  # the smallest there is
+
+
+@pytest.fixture(scope="module")
+def small():
+    kept, robustness.TRANSITIONS = robustness.TRANSITIONS, 400
+    robustness.clean.cache_clear(), robustness.spoilt.cache_clear()
+    yield
+    robustness.TRANSITIONS = kept
+    robustness.clean.cache_clear(), robustness.spoilt.cache_clear()
+
+
+def test_a_spoilt_log_differs_in_its_column_alone_and_is_kept(small):
+    clean, spoilt = (robustness.spoilt("pendulum", c, 7) for c in ("clean", "rewards"))
+    assert clean.rewards.std() == pytest.approx(1, rel=1e-5)
+    assert 0.2 < (clean.rewards != spoilt.rewards).mean() < 0.4
+    assert np.abs(spoilt.rewards - clean.rewards).max() > 5  # up to ten deviations
+    np.testing.assert_array_equal(clean.observations, spoilt.observations)
+    assert robustness.spoilt("pendulum", "rewards", 7) is spoilt
+    with pytest.raises(ValueError, match="condition='noise': must be one of 'clean', 'observations'"):
+        robustness.spoilt("pendulum", "noise", 7)
+
+
+def test_a_cell_has_a_row_for_each_arm_condition_and_seed(small):
+    arms = {
+        "a": (offline.iql, {"tau": 0.7}, {"discount": 0.9}, True),
+        "b": (offline.iql, {"tau": 0.9}, {"discount": 0.9}, True),
+        "bc": (offline.bc, {}, {}, False),
+    }
+    metrics, rows = robustness.train(arms, ["a", "b"], "pendulum", ["clean", "dynamics"], [7, 8], 40)
+    assert [(r["arm"], r["condition"], r["seed"]) for r in rows[:3]] == [("a", "clean", 7), ("a", "clean", 8)] + [
+        ("a", "dynamics", 7)
+    ]
+    assert len(rows) == 8 and metrics["score"] == pytest.approx(np.mean([r["score"][-1] for r in rows]), abs=1e-4)
+    assert all(sum(r["error histogram"]) == 80 for r in rows)  # every fifth of 400
+    assert rows[0]["score"] != rows[4]["score"]  # another expectile
+    alone = robustness.train(arms, ["b"], "pendulum", ["dynamics"], [8], 40)[1][0]
+    assert alone["score"] == pytest.approx(rows[-1]["score"], abs=0.05)  # its own tau, log and seed
+    (row,) = robustness.train(arms, ["bc"], "pendulum", ["clean"], [7], 40)[1]
+    assert "target kurtosis" not in row and len(row["score"]) == 1
+
+
+def test_tails_are_those_of_the_targets(small):
+    class Known:
+        def value(self, x):
+            return x[..., 2]  # the speed
+
+        def q(self, x, actions):
+            return np.zeros(x.shape[:2])
+
+    log = robustness.clean("pendulum", 7)
+    (row,) = robustness.tails(Known(), [log], 0.5)
+    y = (log.rewards + 0.5 * log.next_observations[:, 2])[::5]
+    assert row["target kurtosis"] == row["error kurtosis"] == pytest.approx(robustness.kurtosis(y), abs=1e-3)
+
+
+def rows_by_hand():
+    scores = {("A", "clean"): (1, 3), ("A", "noisy"): (0, 2), ("B", "noisy"): (5, 9)}
+    return pd.DataFrame(
+        {"arm": arm, "condition": condition, "task": task, "seed": seed, "final": float(x + seed + 10 * (task == "u"))}
+        for (arm, condition), pair in scores.items()
+        for seed, x in enumerate(pair)
+        for task in "tu"
+    )
+
+
+def test_means_over_tasks_and_contrasts_by_hand():
+    found = rows_by_hand()
+    np.testing.assert_allclose(robustness.by_seed(found, "A", ["noisy", "clean"]), [[5, 6], [8, 9]])
+    np.testing.assert_allclose(robustness.by_seed(found, "A", ["clean"], ["t"]), [[1], [4]])
+    result = robustness.contrast(found, ("B", ["noisy"]), ("A", ["noisy"]))
+    assert result.estimate == pytest.approx(6) and result.seeds == 2 and result.low < 5 < 7 < result.high
+    with pytest.raises(ValueError, match="among those of B: noisy"):
+        robustness.by_seed(found, "B", ["clean"])

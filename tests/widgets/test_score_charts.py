@@ -1,0 +1,77 @@
+"""Curves, grids and tails draw the numbers they were given and say them in words."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from rlkit.widgets.score_charts import final_page, score_curves, score_grid, tails, tails_page, training_page
+
+
+def test_curves_say_each_arm_at_the_last_step_and_draw_the_levels():
+    curves = {"A": np.array([[0.0, 0.5], [0.2, 0.7]]), "B <i>": np.array([[0.1, 0.1]])}
+    page = score_curves(curves, [500, 1000], {"expert": 1.0}, "score")
+    assert "A: 0.6 at step 1,000" in page and "B &lt;i&gt;: 0.1 at step 1,000" in page and "<i>" not in page
+    assert "expert" in page and page.count('fill-opacity="0.28"') == 1  # a band for two seeds, none for one
+
+
+def test_curves_of_another_length_are_refused():
+    with pytest.raises(ValueError, match=r"curves\['A'\] of shape \(2, 3\): must be \[S, 2\]"):
+        score_curves({"A": np.zeros((2, 3))}, [1, 2], {}, "score")
+
+
+def test_grid_has_a_dot_for_each_seed_and_means_with_intervals_in_its_table():
+    page = score_grid({"A": {"clean": [0.4, 0.6], "noisy": [0.1, 0.1]}, "B": {"clean": [0.5]}}, {"expert": 1.0}, "t")
+    assert page.count("<circle") == 5
+    assert "0.5 (-0.77 to 1.8)" in page.replace("−", "-")  # Student's t with one degree of freedom: 12.7 x 0.1
+    assert "0.1 (0.1 to 0.1)" in page and "–" in page  # B has no noisy log
+    assert "Dotted: expert 1." in page
+
+
+def test_grid_places_scores_on_one_scale():
+    page = score_grid({"A": {"x": [0.0, 1.0, 0.5]}}, {}, "t")
+    left, right, middle = (float(x) for x in re.findall(r'<circle cx="([\d.]+)"', page))
+    assert middle == pytest.approx((left + right) / 2, abs=0.1) and left < right
+
+
+def test_grid_without_scores_is_refused():
+    with pytest.raises(ValueError, match=r"scores=.*at least one"):
+        score_grid({"A": {}}, {}, "t")
+
+
+def test_tails_count_what_lies_beyond_three_deviations():
+    edges = np.array([-4.5, -3.5, -0.5, 0.5, 3.5, 4.5])
+    page = tails({"heavy": [5, 10, 70, 10, 5], "light": [0, 10, 80, 10, 0]}, edges, "t", "deviations")
+    assert "heavy 10.00 %" in page and "light 0.00 %" in page and "normal" in page
+
+
+def test_tails_refuse_other_shapes_and_empty_histograms():
+    edges = np.array([0.0, 1.0, 2.0])
+    for counts in ([1, 2, 3], [0, 0]):
+        with pytest.raises(ValueError, match=r"counts\['a'\] of shape .*: must be \[2\], some above 0"):
+            tails({"a": counts}, edges, "t", "x")
+
+
+def test_pages_put_the_rows_of_a_run_in_their_places():
+    rows = pd.DataFrame(
+        {
+            "task": "t",
+            "arm": arm,
+            "condition": condition,
+            "seed": seed,
+            "score": [0.0, level + seed],
+            "final": level + seed,
+            "error histogram": [1, 8 + seed, 1],
+        }
+        for arm, level in (("IQL", 0.2), ("RIQL", 0.4))
+        for condition in ("clean", "dynamics")
+        for seed in (0, 1)
+    )
+    levels = {"t": {"expert": 1.0}}
+    page = training_page(rows, levels, 500)
+    assert "RIQL: 0.9 at step 1,000" in page and page.count("<svg") == 1
+    assert "first learner" in training_page(rows.iloc[:0], levels, 500)
+    assert final_page(rows, levels).count("<circle") == 8
+    edges = np.array([-4.5, -3.5, 3.5, 4.5])
+    assert "IQL, spoilt 19.05 %" in tails_page(rows, "t", "dynamics", "error", edges)  # 4 of 21, over both seeds
