@@ -288,5 +288,5 @@ EXERCISES = {
     "one-shot-rlvr/historical_variance": Exercise("rlkit.rlvr.history:historical_variance", _historical_variance),
     "riql/huber_slope": Exercise("rlkit.exercises.references:huber_slope", _huber_slope),
     "ss-orl/lagged_action": Exercise("rlkit.exercises.references:lagged_action", _lagged_action),
-    "stitching/after_swap": Exercise("rlkit.offline.goals:after_swap", _after_swap),
+    "stitching/after_swap": Exercise("rlkit.exercises.references:after_swap", _after_swap),
 }

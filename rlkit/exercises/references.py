@@ -94,3 +94,11 @@ def second_critic(first, other):
     first: number of the first, 0 to M - 1. other: the place among the M - 1 that remain, in order, 0 to M - 2.
     """
     return other + (other >= first)
+
+
+def after_swap(seen):
+    """seen or seen x seen, the Boolean product: the pairs of places that one swap of goals teaches, bool [k, k].
+
+    Source: Ghugare et al. 2024 (arXiv 2401.11237), on places; `rlkit.offline.goals.after_swap`.
+    """
+    return seen | (seen.astype(int) @ seen.astype(int) > 0)

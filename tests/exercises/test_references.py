@@ -6,6 +6,7 @@ import pytest
 from rlkit.exercises import references
 
 torch = pytest.importorskip("torch")  # not among Colab's versions in tests/colab
+from rlkit.offline import goals  # noqa: E402
 from rlkit.rlvr import losses, objectives  # noqa: E402
 
 
@@ -79,3 +80,10 @@ def test_second_critic_makes_each_ordered_pair_of_different_critics_once():
     first, other = (grid.ravel() for grid in np.meshgrid(np.arange(4), np.arange(3), indexing="ij"))
     pairs = set(zip(first.tolist(), references.second_critic(first, other).tolist(), strict=True))
     assert pairs == {(a, b) for a in range(4) for b in range(4) if a != b}
+
+
+def test_after_swap_is_that_of_the_library():
+    rng = np.random.default_rng(5)
+    for places in (1, 2, 6, 300):
+        seen = rng.random((places, places)) < 1.2 / places
+        np.testing.assert_array_equal(references.after_swap(seen), goals.after_swap(seen))
