@@ -247,7 +247,7 @@ def _score_spread(rng):
         (np.array([100.0, 300.0]), -280.0, 12_135.0),
     ]
     for seeds in (*rng.integers(2, 6, size=30), 10):
-        low, span = rng.normal(0, 50).round(1), rng.uniform(10, 200).round(1)
+        low, span = np.round(rng.normal(0, 50), 1), np.round(rng.uniform(10, 200), 1)
         cases.append(((low + span * rng.random(seeds)).round(1), float(low), float(low + span)))
     return cases
 
