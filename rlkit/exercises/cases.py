@@ -266,6 +266,20 @@ def _after_swap(rng):
     return [*cases, (np.ones((256, 256), dtype=bool),)]
 
 
+def _episode_weights(rng):
+    cases = [
+        (np.array([0.0, 1.0]), 1.0),
+        (np.array([10.0, 20.0, 30.0]), 0.1),  # units are no matter
+        (np.array([-1300.0, -1300.0, -130.0]), 0.1),  # nor is the origin
+        (np.array([4.0, 4.0, 4.0]), 0.1),  # nothing to choose
+        (np.array([0.0, 9000.0]), 0.1),  # exp(90000) overflows
+    ]
+    for episodes in (*rng.integers(2, 6, size=30), 20):
+        returns = (rng.normal(size=episodes) * 10 ** rng.uniform(-1, 3)).round(2)
+        cases.append((returns, round(float(rng.uniform(0.05, 1)), 2)))
+    return cases
+
+
 EXERCISES = {
     "bandits/incremental_mean": Exercise("rlkit.bandits.policies:incremental_mean", _incremental_mean),
     "bandits/ucb_index": Exercise("rlkit.bandits.ucb:ucb_index", _ucb_index),

@@ -102,3 +102,15 @@ def after_swap(seen):
     Source: Ghugare et al. 2024 (arXiv 2401.11237), on places; `rlkit.offline.goals.after_swap`.
     """
     return seen | (seen.astype(int) @ seen.astype(int) > 0)
+
+
+def episode_weights(returns, alpha):
+    """softmax(m / alpha) over episodes, with m = (G - min G) / (max G - min G): returns [E] -> weights [E], sum 1.
+
+    Equal returns give equal weights. Source: Hong et al. 2023 (arXiv 2306.13085), section 4;
+    `rlkit.offline.transforms.weight`, up to a factor.
+    """
+    spread = returns.max() - returns.min()
+    scaled = (returns - returns.max()) / (spread if spread > 0 else 1.0)  # at most 0: exp does not overflow
+    weights = np.exp(scaled / alpha)
+    return weights / weights.sum()

@@ -6,6 +6,7 @@ import pytest
 from rlkit.exercises import references
 
 torch = pytest.importorskip("torch")  # not among Colab's versions in tests/colab
+from rlkit import offline  # noqa: E402
 from rlkit.offline import goals  # noqa: E402
 from rlkit.rlvr import losses, objectives  # noqa: E402
 
@@ -87,3 +88,11 @@ def test_after_swap_is_that_of_the_library():
     for places in (1, 2, 6, 300):
         seen = rng.random((places, places)) < 1.2 / places
         np.testing.assert_array_equal(references.after_swap(seen), goals.after_swap(seen))
+
+
+def test_episode_weights_are_those_of_weighted_datasets():
+    dataset = offline.build("point-maze-u", "medium", transitions=1_000, seed=1)
+    of_rows = offline.transforms.weight(dataset, "return", alpha=0.3).weights
+    expected = of_rows[dataset.episode_starts] / of_rows[dataset.episode_starts].sum()
+    np.testing.assert_allclose(references.episode_weights(dataset.returns, 0.3), expected)
+    np.testing.assert_array_equal(references.episode_weights(np.full(4, 3.0), 0.3), np.full(4, 0.25))
