@@ -5,16 +5,17 @@ import numpy as np
 from rlkit import checks
 from rlkit.evaluations import of_kind
 from rlkit.runs import Run
-from rlkit.widgets import lines, show, svg
+from rlkit.widgets import show, svg
 
 SCORES = "scores"  # of the rows that `learner_curves` reads
 
 
 def learner_curves(run: Run, arms, *, waiting="The first learner is still at work.", height=320) -> str:
-    """A chart for each learner: the mean score over seeds of each arm by step, its 95 % interval, two levels; as HTML.
+    """A chart for each learner: the mean score over seeds of each arm by step, one standard error, two levels; as HTML.
 
     It reads the run's rollout rows of kind "scores": learner, at (the step), behaviour (the data's score), and for each
-    of `arms` one score a seed. waiting: what it says before there is one.
+    of `arms` one score a seed. waiting: what it says before there is one. (Intervals of 95 % of five arms and three
+    seeds would hide one another.)
     """
     found, page = of_kind(run, SCORES), ""
     for learner in found["learner"].unique() if len(found) else ():
@@ -22,11 +23,13 @@ def learner_curves(run: Run, arms, *, waiting="The first learner is still at wor
         at, drawn = checks.finite("at", kept["at"].tolist()), []
         for arm in arms:
             values = np.array(kept[arm].tolist(), dtype=float)  # [points, S]
-            drawn.append(svg.Line(arm, at, values.mean(axis=1), *lines.interval(values, "mean")))
+            mean, seeds = values.mean(axis=1), values.shape[1]
+            error = values.std(axis=1, ddof=1) / np.sqrt(seeds) if seeds > 1 else np.full(len(at), np.nan)
+            drawn.append(svg.Line(arm, at, mean, mean - error, mean + error))
         words = "; ".join(f"{line.label} {svg.number(line.y[-1], 2)}" for line in drawn)
         levels = {"behaviour": float(kept["behaviour"].iloc[0]), "expert": 1.0}
         drawn += [svg.Line(name, at[[0, -1]], np.full(2, level)) for name, level in levels.items()]
         title = f"score of {learner}, 0 random and 1 expert"
         page += svg.chart(drawn, title, "step", title, f"At the last step: {words}.", height=height)
-    band = "Line: mean over seeds; band: its 95 % interval (Student's t). Level lines: behaviour, expert."
+    band = "Line: mean over seeds; band: one standard error each way. Level lines: behaviour, expert."
     return page + show.note(band) if page else show.note(waiting)
