@@ -280,12 +280,24 @@ def _episode_weights(rng):
     return cases
 
 
+def _chi_square_conjugate(rng):
+    cases = [
+        (np.array([0.0, 2.0, -1.0]),),
+        (np.array([-2.0, -3.0]),),  # w would be below 0
+        (np.array([-4.0, -5.0, -40.0]),),  # where the parabola turns positive again
+    ]
+    for size in (*rng.integers(2, 6, size=30), 10):
+        cases.append((rng.normal(0, 4, size=size).round(2),))
+    return cases
+
+
 EXERCISES = {
     "bandits/incremental_mean": Exercise("rlkit.bandits.policies:incremental_mean", _incremental_mean),
     "bandits/ucb_index": Exercise("rlkit.bandits.ucb:ucb_index", _ucb_index),
     "bandits/softmax_gradient": Exercise("rlkit.bandits.softmax:softmax_gradient", _softmax_gradient),
     "bandits/ips": Exercise("rlkit.bandits.offline:ips", _ips),
     "bandits/lcb_index": Exercise("rlkit.bandits.offline:lcb_index", _lcb_index),
+    "dual-rl/chi_square_conjugate": Exercise("rlkit.exercises.references:chi_square_conjugate", _chi_square_conjugate),
     "echo-chamber/pressure": Exercise("rlkit.rlvr.replicator:pressure", _pressure),
     "grpo/clipped_gain": Exercise("rlkit.exercises.references:clipped_gain", _clipped_gain),
     "grpo/k3": Exercise("rlkit.exercises.references:k3", _k3),

@@ -114,3 +114,12 @@ def episode_weights(returns, alpha):
     scaled = (returns - returns.max()) / (spread if spread > 0 else 1.0)  # at most 0: exp does not overflow
     weights = np.exp(scaled / alpha)
     return weights / weights.sum()
+
+
+def chi_square_conjugate(y):
+    """sup over w >= 0 of w y - (w - 1)^2, elementwise: y + y^2 / 4 from -2 on, and -1 below, where w is 0.
+
+    Source: Sikchi et al. 2024 (arXiv 2302.08560), section 4; `rlkit.offline.algorithms.f_dvl.conjugate`.
+    """
+    y = np.maximum(y, -2.0)
+    return y + y**2 / 4

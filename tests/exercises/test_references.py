@@ -96,3 +96,12 @@ def test_episode_weights_are_those_of_weighted_datasets():
     expected = of_rows[dataset.episode_starts] / of_rows[dataset.episode_starts].sum()
     np.testing.assert_allclose(references.episode_weights(dataset.returns, 0.3), expected)
     np.testing.assert_array_equal(references.episode_weights(np.full(4, 3.0), 0.3), np.full(4, 0.25))
+
+
+def test_chi_square_conjugate_is_that_of_f_dvl_and_a_supremum():
+    from rlkit.offline.algorithms import f_dvl
+
+    y, w = np.linspace(-12, 6, 73), np.linspace(0, 6, 60_001)
+    found = references.chi_square_conjugate(y)
+    np.testing.assert_allclose(found, f_dvl.conjugate(torch.tensor(y), "chi-square").numpy(), atol=1e-12)
+    np.testing.assert_allclose(found, (w[:, None] * y - (w[:, None] - 1) ** 2).max(axis=0), atol=1e-6)
