@@ -11,6 +11,7 @@ import numpy as np
 
 from rlkit import checks, envs
 from rlkit.envs.behaviours import CRUISE, steer, stray
+from rlkit.evaluations import of_kind
 from rlkit.offline.dataset import Dataset
 from rlkit.offline.rows import generator
 
@@ -107,6 +108,28 @@ def visit(act, world, routes, seeds, episodes=25):
         path.append(states[:, :2])
         paid += reward
     return (paid > 0).reshape(shape).mean(axis=2), np.stack(path, axis=1).reshape(*shape, -1, 2)
+
+
+def followed(learner, agent, world, routes, seeds, arm):
+    """Drain a learner and visit its routes at each of its Steps: a cell of a sweep, (metrics, rows).
+
+    routes: name -> (start, goal) of `visit`. metrics: name -> share of episodes that reached the goal in the end, [S].
+    rows, one for each seed: kind "result", arm, seed, reached [R, looks]; those of the first three seeds also have
+    paths, name -> three episodes, each third step, [3, T / 3, 2].
+    """
+    looks = [visit(agent.act, world, list(routes.values()), seeds) for _ in learner]
+    reached = np.stack([share for share, _ in looks], axis=2)  # [S, R, looks]
+    rows = [{"kind": "result", "arm": arm, "seed": s, "reached": x} for s, x in zip(seeds, reached, strict=True)]
+    for row, walked in zip(rows[:3], looks[-1][1][:3, :, :3, ::3].round(2), strict=True):
+        row["paths"] = dict(zip(routes, walked, strict=True))
+    return dict(zip(routes, reached[..., -1].T, strict=True)), rows
+
+
+def results(run) -> dict:
+    """arm -> reached [S, R, looks] of a sweep of `followed`, as far as it has come."""
+    rows = of_kind(run, "result")
+    arms = rows["arm"].unique() if len(rows) else ()
+    return {arm: np.array(rows.loc[rows["arm"] == arm, "reached"].tolist()) for arm in arms}
 
 
 def pairs_in_one_walk(place, end, places) -> np.ndarray:

@@ -5,9 +5,10 @@ import re
 import numpy as np
 import pytest
 
-from rlkit import envs
+from rlkit import envs, offline
 from rlkit.offline import goals
 from rlkit.offline.goals import after_swap, pairs_in_one_walk
+from rlkit.runs import Run, Step
 
 PLAN = ["######", "#....#", "####.#", "#....#", "######"]
 WORLD = envs.PointMaze(PLAN, goal_conditioned=True, goals=[(1, 1), (3, 1)])
@@ -57,6 +58,23 @@ def test_who_has_the_map_arrives_and_who_stands_still_does_not():
     np.testing.assert_array_equal(np.floor(paths[:, 1, :, 0]), np.broadcast_to([1, 3], (2, 5, 2)))  # (x, y)
     still, alone = goals.visit(lambda seen: np.zeros((1, 15, 2)), WORLD, routes, [5], 5)
     assert (still[0, :2] == 0).all() and (alone[0, :, :, 0] == paths[1, :, :, 0]).all()  # a seed's own starts
+
+
+def test_a_learner_is_followed_and_its_rows_are_read_back(tmp_path):
+    routes = {"to the left": ((1, 1), (3, 1)), "stay": ((1, 1), (1, 1))}
+    agent = offline.Agent()
+    data = [goals.labelled(goals.walks([WORLD], 5, seed), np.arange(20), np.arange(20)) for seed in range(4)]
+    learner = offline.bc(data, range(4), steps=4, evaluate_every=2, episodes=1, simulator=WORLD, agent=agent)
+    metrics, rows = goals.followed(learner, agent, WORLD, routes, range(4), arm="cloned")
+    assert list(metrics) == list(routes) and (metrics["stay"] > 0.8).all()  # most start within the radius
+    assert [row["seed"] for row in rows] == [0, 1, 2, 3] and ["paths" in row for row in rows] == [True] * 3 + [False]
+    assert rows[0]["paths"]["stay"].shape == (3, WORLD.horizon // 3 + 1, 2)
+    run = Run.create("goals", {}, root=tmp_path)
+    assert goals.results(run) == {}
+    run.record(Step(0, metrics, rows))
+    found = goals.results(run)["cloned"]
+    assert found.shape == (4, 2, 2)
+    np.testing.assert_array_equal(found[:, 0, -1], metrics["to the left"])
 
 
 def test_worlds_and_routes_that_do_not_fit_are_named():
