@@ -315,4 +315,5 @@ EXERCISES = {
     "riql/huber_slope": Exercise("rlkit.exercises.references:huber_slope", _huber_slope),
     "ss-orl/lagged_action": Exercise("rlkit.exercises.references:lagged_action", _lagged_action),
     "stitching/after_swap": Exercise("rlkit.exercises.references:after_swap", _after_swap),
+    "traj-weighting/episode_weights": Exercise("rlkit.exercises.references:episode_weights", _episode_weights),
 }

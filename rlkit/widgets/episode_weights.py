@@ -1,0 +1,73 @@
+"""Where the weight of a dataset's episodes lies: at their first places in a maze, and over the whole range of alpha."""
+
+import numpy as np
+
+from rlkit import checks, envs
+from rlkit.html import COLOURS
+from rlkit.widgets import show, svg
+
+SIDE, LARGEST = 46, 20  # px: a cell of the maze, the radius of a circle that has the largest weight
+
+
+def effective_number(weights) -> float:
+    """(sum w)^2 / sum w^2 of weights [E]: as many episodes of equal weight would say as much (Kish 1965)."""
+    weights = checks.finite("weights", weights)
+    if (weights < 0).any() or not weights.any():
+        checks.fail("weights", weights, "at least 0, and some above")
+    return float(weights.sum() ** 2 / (weights**2).sum())
+
+
+def expert_share(dataset, weights) -> float:
+    """The share of the weight [E] that lies on episodes whose facts["episode_quality"] is "expert"."""
+    expert = np.array(dataset.facts["episode_quality"]) == "expert"
+    return float(weights[expert].sum() / weights.sum())
+
+
+def start_map(dataset, weights) -> str:
+    """The maze with a circle at each episode's first place, its area in proportion to weights [E]; as HTML.
+
+    Blue: an expert's episode, orange: any other. Beside the picture: the experts' share and the effective number.
+    Raises ValueError for a dataset that names no PointMaze, or weights of another length.
+    """
+    plan = envs.draw(envs.simulator(dataset.facts["simulator"], **dataset.facts["options"]))
+    first, share = dataset.observations[dataset.episode_starts][:, :2], np.asarray(weights, dtype=float)
+    if share.shape != (len(first),):
+        checks.fail("weights.shape", share.shape, f"({len(first)},), one for each episode")
+    expert = np.array(dataset.facts["episode_quality"]) == "expert"
+    height, width = plan.walls.shape
+    parts = [
+        f'<rect x="{x * SIDE}" y="{y * SIDE}" width="{SIDE}" height="{SIDE}" fill="currentColor" fill-opacity="0.3"/>'
+        for y, x in np.argwhere(plan.walls)
+    ]
+    for x, y in plan.goals * SIDE:
+        parts.append(
+            f'<circle cx="{x:.0f}" cy="{y:.0f}" r="{plan.radius * SIDE:.0f}" fill="none" stroke="currentColor"/>'
+        )
+        parts.append(svg.text(x, y + 4, "goal", "middle"))
+    for i in np.argsort(-share, kind="stable"):
+        radius, colour = 2 + LARGEST * np.sqrt(share[i] / share.max()), COLOURS[0 if expert[i] else 1]
+        dash = "" if expert[i] else ' stroke-dasharray="3 2"'
+        parts.append(
+            f'<circle cx="{first[i, 0] * SIDE:.1f}" cy="{first[i, 1] * SIDE:.1f}" r="{radius:.1f}" fill="{colour}" '
+            f'fill-opacity="0.25" stroke="{colour}"{dash}/>'
+        )
+    words = f"Experts, {expert.sum()} of {len(share)} episodes, have {expert_share(dataset, share):.0%} of the weight. "
+    words += f"Effective number of episodes: {effective_number(share):.1f} of {len(share)}."
+    picture = svg.frame("".join(parts), width * SIDE, height * SIDE, "first places of the episodes", words)
+    legend = "Area of a circle: weight. Blue, full line: an expert's episode; orange, dashed: a random one."
+    return f"<div>{picture}{show.note(words)}{show.note(legend)}</div>"
+
+
+def alpha_chart(dataset, weigh, alphas, title: str) -> str:
+    """Two lines over alpha, as HTML: the experts' share of the weight, and the effective share of the episodes.
+
+    weigh: a function of (dataset, alpha) that returns weights [E]. alphas: rising, above 0; drawn in hundredths.
+    """
+    found = [weigh(dataset, alpha) for alpha in alphas]
+    hundredths = 100 * checks.finite("alphas", alphas)
+    lines = [
+        svg.Line("experts' weight", hundredths, np.array([expert_share(dataset, w) for w in found])),
+        svg.Line("effective episodes", hundredths, np.array([effective_number(w) / len(w) for w in found])),
+    ]
+    ends = "; ".join(f"{line.label} from {svg.number(line.y[0], 2)} to {svg.number(line.y[-1], 2)}" for line in lines)
+    return svg.chart(lines, title, "alpha, in hundredths", f"{title}: share of the whole", ends, width=620, height=260)
