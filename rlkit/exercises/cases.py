@@ -291,6 +291,21 @@ def _chi_square_conjugate(rng):
     return cases
 
 
+def _smith_action(rng):
+    at = np.array
+    cases = [
+        (at([1.0]), at([1.05]), at([[0.0, 0.0, 0.0, 0.0, 0.0]])),  # nothing under way
+        (at([1.0]), at([1.05]), at([[0.5, 0.0, 0.0, 0.0, 0.0]])),  # what is missing is already under way
+        (at([1.0]), at([1.0]), at([[0.0, 0.0, 0.0, 0.0, 0.25]])),  # too much is
+        (at([0.5]), at([1.5]), at([[0.0, 0.0, 0.0, 0.0, 0.0]])),  # more than the pump can do
+        (at([1.0, 1.0]), at([1.0, 1.25]), at([[0.0, -0.25, 0.0, 0.0, 0.0], [0.5, 0.5, 0.5, 0.5, 0.5]])),
+    ]
+    for size in rng.integers(1, 5, size=30):
+        level, target = rng.normal(1, 0.05, size=(2, size)).round(2)
+        cases.append((level, target, rng.uniform(-0.4, 0.4, size=(size, 5)).round(2)))
+    return cases
+
+
 EXERCISES = {
     "bandits/incremental_mean": Exercise("rlkit.bandits.policies:incremental_mean", _incremental_mean),
     "bandits/ucb_index": Exercise("rlkit.bandits.ucb:ucb_index", _ucb_index),
@@ -304,6 +319,7 @@ EXERCISES = {
     "grpo/token_log_probability": Exercise("rlkit.exercises.references:token_log_probability", _token_log_probability),
     "grpo/token_weights": Exercise("rlkit.exercises.references:token_weights", _token_weights),
     "limit-of-rlvr/pass_at_k": Exercise("rlkit.stats:pass_at_k", _pass_at_k),
+    "neorl2/smith_action": Exercise("rlkit.exercises.references:smith_action", _smith_action),
     "nft/nft_credit": Exercise("rlkit.exercises.references:nft_credit", _nft_credit),
     "nsr/at_matched": Exercise("rlkit.rlvr.experiments:at_matched", _at_matched),
     "nsr/effective_number": Exercise("rlkit.rlvr.tabular:effective_number", _effective_number),

@@ -123,3 +123,12 @@ def chi_square_conjugate(y):
     """
     y = np.maximum(y, -2.0)
     return y + y**2 / 4
+
+
+def smith_action(level, target, under_way):
+    """clip((target - level - 0.1 sum of actions under way) / 0.1, -1, 1): level, target [B], under_way [B, 5] -> [B].
+
+    What brings the tank of `rlkit.envs.delay_pipe` to its target in the step in which the action arrives. Source:
+    Smith 1957, Closer control of loops with dead time, Chem. Eng. Prog. 53.
+    """
+    return np.clip((target - level - 0.1 * under_way.sum(axis=-1)) / 0.1, -1, 1)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from rlkit import envs
 from rlkit.exercises import references
 
 torch = pytest.importorskip("torch")  # not among Colab's versions in tests/colab
@@ -105,3 +106,16 @@ def test_chi_square_conjugate_is_that_of_f_dvl_and_a_supremum():
     found = references.chi_square_conjugate(y)
     np.testing.assert_allclose(found, f_dvl.conjugate(torch.tensor(y), "chi-square").numpy(), atol=1e-12)
     np.testing.assert_allclose(found, (w[:, None] * y - (w[:, None] - 1) ** 2).max(axis=0), atol=1e-6)
+
+
+def test_smith_action_brings_the_tank_to_its_target_when_it_arrives():
+    pipe = envs.simulator("delay-pipe", history=5)
+    under_way = np.array([[0.3, -0.2, 0.1, 0.0, 0.25]])
+    state = np.concatenate([[[1.0, 1.08, 0.0]], under_way], axis=1)  # level, target, demand, the actions under way
+    seen = pipe.observe(state).astype(float)
+    action = references.smith_action(seen[:, 0], seen[:, 1], seen[:, 2:])
+    for _ in range(6):  # the action of now acts in the sixth step
+        state, reward, _ = pipe.step(state, action[:, None], np.zeros((1, 3)))
+        action = np.zeros(1)
+    np.testing.assert_allclose(state[:, 0], 1.08, atol=1e-6)
+    np.testing.assert_allclose(reward, 1.0, atol=1e-5)
