@@ -84,9 +84,9 @@ def tails(agent, logs, discount) -> list:
 
 
 def results(run) -> pd.DataFrame:
-    """The rows of a run that `train` filled, with a column `final`, the last score."""
+    """The rows of a run that `train` filled, with a column `final`, the last score; none before the first is done."""
     found = of_kind(run, "row")
-    return found.assign(final=found["score"].str[-1])
+    return found.assign(final=found["score"].str[-1]) if len(found) else found
 
 
 def by_seed(found, arm, conditions, tasks=None, value="final") -> np.ndarray:

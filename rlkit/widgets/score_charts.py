@@ -6,7 +6,7 @@ from rlkit import checks
 from rlkit.html import COLOURS, table
 from rlkit.widgets import lines, show, svg
 
-LEFT, ROW, TOP = 118, 26, 62  # px of the grid: room for names, height of a row, room for heads
+LEFT, ROW, TOP = 118, 28, 62  # px of the grid: room for names, height of a row, room for heads
 
 
 def score_curves(curves: dict, steps, levels: dict, title, height: int = 300) -> str:
@@ -68,7 +68,7 @@ def score_grid(scores: dict, levels: dict, title) -> str:
             seeds = np.asarray(found[condition], dtype=float)
             mean, words = seeds.mean(), svg.number(seeds.mean(), 2)
             for x in at_x(column, seeds):
-                parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2" fill="currentColor" fill-opacity="0.45"/>')
+                parts.append(f'<circle cx="{x:.1f}" cy="{y + 9:.1f}" r="1.8" fill="currentColor" fill-opacity="0.45"/>')
             if len(seeds) > 1:
                 ends = [float(end[0]) for end in lines.interval(seeds[None], "mean")]
                 a, b = at_x(column, np.clip(ends, low, high))  # wider than the column: cut at its edges
@@ -79,7 +79,7 @@ def score_grid(scores: dict, levels: dict, title) -> str:
             row.append(words)
         rows.append(row)
     said = "Dotted: " + ", ".join(f"{name} {svg.number(level, 2)}" for name, level in levels.items()) + ". "
-    said += "Dots: seeds. Mark: their mean, on its 95 % interval."
+    said += "Small dots: seeds. Mark: their mean, on its 95 % interval."
     spoken = "; ".join(
         f"{row[0]}: {', '.join(f'{c} {w}' for c, w in zip(conditions, row[1:], strict=True))}" for row in rows
     )

@@ -5,7 +5,9 @@ import pandas as pd
 import pytest
 
 from rlkit import offline
+from rlkit.live import live
 from rlkit.offline import robustness
+from rlkit.runs import Run, Step
 
 
 def test_kurtosis_of_known_distributions():
@@ -66,6 +68,14 @@ def test_tails_are_those_of_the_targets(small):
     (row,) = robustness.tails(Known(), [log], 0.5)
     y = (log.rewards + 0.5 * log.next_observations[:, 2])[::5]
     assert row["target kurtosis"] == row["error kurtosis"] == pytest.approx(robustness.kurtosis(y), abs=1e-3)
+
+
+def test_results_of_a_run_as_far_as_it_has_come(tmp_path):
+    run = Run.create("x", {"seeds": [0]}, root=tmp_path)
+    assert len(robustness.results(run)) == 0
+    rows = [{"kind": "cell"}, {"kind": "row", "arm": "A", "score": [0.1, 0.4]}]
+    live((step for step in [Step(0, {"score": 0.4}, rows)]), run).wait()
+    assert robustness.results(run)["final"].tolist() == [0.4]
 
 
 def rows_by_hand():
