@@ -93,10 +93,10 @@ def search(net, given, target, size, *, steps=30, rate=0.15):
     return np.concatenate(found, axis=1)
 
 
-def distances(x, known, rows):
-    """Euclidean distance of x[rows] from the nearest known row: x [N, in], as from `standard`, known bool [N]."""
-    x = np.asarray(x)
-    return cKDTree(x[np.asarray(known)]).query(x[rows])[0]
+def distances(dataset, inputs, rows):
+    """How far each of `rows` is from the nearest labelled row: Euclidean, of inputs [N, in] in `standard`'s units."""
+    (x,), (known,) = (array.numpy() for array in standard([dataset], [inputs]))
+    return cKDTree(x[known]).query(x[rows])[0]
 
 
 def filled(sets, labels):

@@ -99,9 +99,12 @@ def test_the_worst_episodes_alone_keep_their_actions(sets):
             action_labels.keep_worst(full[0], share)
 
 
-def test_distances_are_those_of_the_nearest_known_row():
-    x, known = torch.tensor([[0.0, 0.0], [3.0, 4.0], [9.0, 0.0]]), np.array([True, False, True])
-    assert action_labels.distances(x, known, [1, 2]).tolist() == [5.0, 0.0]
+def test_distances_are_those_of_the_nearest_known_row_in_deviations(sets):
+    _, free = sets
+    inputs = np.zeros((1_000, 2))
+    inputs[:200], inputs[200:400] = [-2.0, 0.0], [2.0, 0.0]  # the labelled rows: deviations 2 and 0
+    inputs[500, 0], inputs[501, 0] = 3.0, -8.0
+    assert action_labels.distances(free[0], inputs, [0, 500, 501, 502]).round(4).tolist() == [0.0, 0.5, 3.0, 1.0]
 
 
 def test_forward_labels_undo_a_known_world():
