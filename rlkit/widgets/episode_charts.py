@@ -1,0 +1,46 @@
+"""One episode of several policies in a near-real world: what the plant did, and what each policy did to it."""
+
+import numpy as np
+
+from rlkit import checks
+from rlkit.widgets import show, svg
+
+SEEN = {  # world -> column of the state that is drawn, its sign, its name; level lines; what the action is
+    "delay-pipe": (0, 1, "level of the tank, m", {}, "pump"),
+    "glucose": (0, 1, "glucose, mg/dL", {"upper end": 180, "lower end": 70}, "insulin (0: the basal rate)"),
+    "rocket": (3, -1, "speed of descent, m/s", {}, "thrust"),
+    "safe-cart": (1, 1, "speed, m/s", {"limit": 2}, "push"),
+}
+
+
+def episode_page(simulator, played: dict, episode: int) -> str:
+    """Charts of one episode as HTML: the state that matters, with its target or limits, and the first action.
+
+    simulator: one of the worlds of SEEN. played: arm -> envs.Trajectories, all of the same starts and noise. A rocket's
+    path comes first; meals are named below. Returns are said in words. Raises ValueError for another world, or an
+    episode that is not among them.
+    """
+    column, sign, words, levels, action = SEEN[checks.one_of("simulator", simulator.name, tuple(SEEN))]
+    state, path, pushes, returns = [], [], [], []
+    for arm, p in played.items():
+        if not 0 <= episode < len(p.lengths):
+            checks.fail("episode", episode, f"0 to {len(p.lengths) - 1}")
+        end = p.lengths[episode]
+        states, steps = p.states[episode, : end + 1], np.arange(end + 1)
+        state.append(svg.Line(arm, steps, sign * states[:, column]))
+        path.append(svg.Line(arm, states[:, 0], states[:, 1]))
+        pushes.append(svg.Line(arm, steps[:-1], p.actions[episode, :end, 0]))
+        returns.append(f"{arm} {p.rewards[episode].sum():.1f}")
+    longest = max(len(line.x) for line in state) - 1
+    state += [svg.Line(name, np.array([0, longest]), np.full(2, float(at))) for name, at in levels.items()]
+    said = "Return of this episode: " + ", ".join(returns) + "."
+    if simulator.name == "delay-pipe":
+        state.append(svg.Line("target", steps, states[:, 1]))
+    if simulator.name == "glucose":
+        meals = sorted(zip(states[0, 8:11], states[0, 11:], strict=True))
+        said += " Meals: " + ", ".join(f"{size:.0f} g at step {when:.0f}" for when, size in meals) + "."
+    charts = [(state, "step", words), (pushes, "step", f"{action}, from -1 to 1")]
+    if simulator.name == "rocket":
+        charts = [(path, "x, m", "height, m"), *charts]
+    drawn = "".join(svg.chart(lines, y, x, y, said, height=230) for lines, x, y in charts)
+    return drawn + show.note(said)
