@@ -6,7 +6,7 @@ from rlkit import checks, envs
 from rlkit.html import COLOURS
 from rlkit.widgets import show, svg
 
-SIDE, LARGEST = 46, 20  # px: a cell of the maze, the radius of a circle that has the largest weight
+SIDE, LARGEST, RIM = 84, 20, 60  # px: a cell of the maze, the largest circle's radius, what is cut off the outer wall
 
 
 def effective_number(weights) -> float:
@@ -45,17 +45,19 @@ def start_map(dataset, weights) -> str:
         )
         parts.append(svg.text(x, y + 4, "goal", "middle"))
     for i in np.argsort(-share, kind="stable"):
-        radius, colour = 2 + LARGEST * np.sqrt(share[i] / share.max()), COLOURS[0 if expert[i] else 1]
-        dash = "" if expert[i] else ' stroke-dasharray="3 2"'
+        radius, colour = 1.5 + LARGEST * np.sqrt(share[i] / share.max()), COLOURS[0 if expert[i] else 1]
+        dash = ' stroke-dasharray="3 2"' if not expert[i] and radius > 4 else ""
         parts.append(
             f'<circle cx="{first[i, 0] * SIDE:.1f}" cy="{first[i, 1] * SIDE:.1f}" r="{radius:.1f}" fill="{colour}" '
             f'fill-opacity="0.25" stroke="{colour}"{dash}/>'
         )
     words = f"Experts, {expert.sum()} of {len(share)} episodes, have {expert_share(dataset, share):.0%} of the weight. "
     words += f"Effective number of episodes: {effective_number(share):.1f} of {len(share)}."
-    picture = svg.frame("".join(parts), width * SIDE, height * SIDE, "first places of the episodes", words)
+    body = f'<g transform="translate({-RIM} {-RIM})">{"".join(parts)}</g>'
+    sides = (side * SIDE - 2 * RIM for side in (width, height))
+    picture = svg.frame(body, *sides, "first places of the episodes", words)
     legend = "Area of a circle: weight. Blue, full line: an expert's episode; orange, dashed: a random one."
-    return f"<div>{picture}{show.note(words)}{show.note(legend)}</div>"
+    return f'<div style="flex:0 1 {width * SIDE - 2 * RIM}px">{picture}{show.note(words)}{show.note(legend)}</div>'
 
 
 def alpha_chart(dataset, weigh, alphas, title: str) -> str:
@@ -70,4 +72,5 @@ def alpha_chart(dataset, weigh, alphas, title: str) -> str:
         svg.Line("effective episodes", hundredths, np.array([effective_number(w) / len(w) for w in found])),
     ]
     ends = "; ".join(f"{line.label} from {svg.number(line.y[0], 2)} to {svg.number(line.y[-1], 2)}" for line in lines)
-    return svg.chart(lines, title, "alpha, in hundredths", f"{title}: share of the whole", ends, width=620, height=260)
+    chart = svg.chart(lines, title, "alpha, in hundredths", f"{title}, share of the whole", ends, width=520, height=290)
+    return f'<div style="flex:1 1 400px">{chart}</div>'
