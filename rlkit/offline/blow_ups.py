@@ -23,11 +23,15 @@ def train(arms: dict, seeds, log, *, steps, sharpness, discount, polyak, **share
     """Learners of `in_sample` that differ in the loss of V alone, side by side in one call and watched: see `watch`.
 
     arms: name -> (loss of u [S, B] and knob [S, 1] -> [S], the arm's knobs, as many for each, the largest norm of V's
-    gradient). log: seed -> dataset. sharpness: policy weights exp(sharpness u) up to 100. shared: evaluate_every,
-    episodes and others of `Rows`. Networks 64 x 64, Adam at 1e-3. Raises ValueError for different numbers of knobs.
+    gradient or None, the same for all arms of a call: a limit however large would be one). log: seed -> dataset.
+    sharpness: policy weights exp(sharpness u) up to 100. shared: evaluate_every, episodes and others of `Rows`.
+    Networks 64 x 64, Adam at 1e-3. Raises ValueError for different numbers of knobs, or limits.
     """
     if len({len(knobs) for _, knobs, _ in arms.values()}) != 1:
         checks.fail("knobs", {arm: knobs for arm, (_, knobs, _) in arms.items()}, "as many for each arm")
+    (clip, *others) = {clip for *_, clip in arms.values()}
+    if others:
+        checks.fail("arms", {arm: clip for arm, (*_, clip) in arms.items()}, "of one gradient limit in a call")
     keys = [(arm, knob, seed) for arm, (_, knobs, _) in arms.items() for knob in knobs for seed in seeds]
     rows, agent = Rows([log(seed) for *_, seed in keys], [seed for *_, seed in keys], **shared), Agent()
     parts = rows.column("knob", [knob for _, knob, _ in keys]).chunk(len(arms))
@@ -37,7 +41,6 @@ def train(arms: dict, seeds, log, *, steps, sharpness, discount, polyak, **share
         return torch.cat([loss(part, knob) for (loss, _, _), part, knob in each])
 
     how = {"steps": steps, "discount": discount, "polyak": polyak, "learning_rate": 1e-3, "hidden": (64, 64)}
-    clip = rows.per_row("clip", [arms[arm][2] for arm, *_ in keys])
     learner = in_sample(rows, value_loss, lambda u: weights(u, sharpness), agent=agent, gradient_clip=clip, **how)
     return watch(learner, agent, keys, rows.datasets)
 

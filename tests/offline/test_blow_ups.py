@@ -79,17 +79,19 @@ def test_a_learner_watched():
 
 def test_arms_side_by_side_are_each_arm_alone():
     arms = {
-        "gumbel": (lambda u, beta: gumbel_loss(u, beta, None, rescale=False), (0.5, 2.0), 1.0),
-        "expectile": (expectile_loss, (0.7, 0.9), 1e9),
+        "gumbel": (lambda u, beta: gumbel_loss(u, beta, None, rescale=False), (0.5, 2.0), None),
+        "expectile": (expectile_loss, (0.7, 0.9), None),
     }
     how = {"steps": 40, "sharpness": 3.0, "discount": 0.9, "polyak": 0.02, "evaluate_every": 20, "episodes": 2}
     how |= {"batch_size": 16, "simulator": OneStep()}
     with pytest.raises(ValueError, match="as many for each arm"):
-        blow_ups.train(arms | {"c": (expectile_loss, (0.7,), 1e9)}, [3, 4], lambda seed: LOG, **how)
+        blow_ups.train(arms | {"c": (expectile_loss, (0.7,), None)}, [3, 4], lambda seed: LOG, **how)
+    with pytest.raises(ValueError, match="of one gradient limit"):
+        blow_ups.train(arms | {"c": (expectile_loss, (0.7, 0.9), 1.0)}, [3, 4], lambda seed: LOG, **how)
     _, rows = blow_ups.train(arms, [3, 4], lambda seed: LOG, **how)
     keys = [(row["arm"], row["knob"], row["seed"]) for row in rows]
     assert keys == [(a, k, s) for a, (_, knobs, _) in arms.items() for k in knobs for s in (3, 4)]
-    _, alone = blow_ups.train({"expectile": (expectile_loss, (0.9,), 1e9)}, [3, 4], lambda seed: LOG, **how)
+    _, alone = blow_ups.train({"expectile": (expectile_loss, (0.9,), None)}, [3, 4], lambda seed: LOG, **how)
     assert [row["size"] for row in rows[-2:]] == [pytest.approx(row["size"], rel=1e-3) for row in alone]
     agent = offline.Agent()
     plain = {name: how[name] for name in ("steps", "discount", "polyak", "evaluate_every", "episodes", "batch_size")}
