@@ -9,10 +9,11 @@ import itertools
 import numpy as np
 import pandas as pd
 
-from rlkit import checks
+from rlkit import checks, paths
 from rlkit.evaluations import of_kind
 from rlkit.offline import Agent, transforms
 from rlkit.offline.building import build
+from rlkit.runs import Run
 from rlkit.stats import Interval, paired_bootstrap
 
 CORRUPTED = ("observations", "actions", "rewards", "dynamics")
@@ -87,6 +88,21 @@ def results(run) -> pd.DataFrame:
     """The rows of a run that `train` filled, with a column `final`, the last score; none before the first is done."""
     found = of_kind(run, "row")
     return found.assign(final=found["score"].str[-1]) if len(found) else found
+
+
+def stored(key, otherwise) -> pd.DataFrame:
+    """The results of the full run that data/results/<key>/ holds; `otherwise` where there is none."""
+    kept = paths.data("results", key)
+    return results(Run.load(kept)) if kept.is_dir() else otherwise
+
+
+def levels(tasks) -> dict:
+    """task -> {"behaviour": score of the policies that made its log of seed 0, "expert": 1}."""
+    logs = {task: clean(task, 0) for task in tasks}
+    return {
+        task: {"behaviour": float(log.score(log.facts["behaviour_return"])), "expert": 1.0}
+        for task, log in logs.items()
+    }
 
 
 def by_seed(found, arm, conditions, tasks=None, value="final") -> np.ndarray:

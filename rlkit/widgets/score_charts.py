@@ -137,14 +137,14 @@ def final_page(rows, levels: dict) -> str:
     return page
 
 
-def tails_page(rows, task, condition, value, edges) -> str:
-    """`tails` of IQL on the clean and the spoilt log and of RIQL on the spoilt one, summed over seeds. value: "target"
+def tails_page(rows, task, spoilt_column, show, edges) -> str:
+    """`tails` of IQL on the clean and the spoilt log and of RIQL on the spoilt one, summed over seeds. show: "target"
     or "error"; edges: of the histograms in the rows. Returns HTML."""
     wanted = {
         "IQL, clean log": ("IQL", "clean"),
-        "IQL, spoilt": ("IQL", condition),
-        "RIQL, spoilt": ("RIQL", condition),
+        "IQL, spoilt": ("IQL", spoilt_column),
+        "RIQL, spoilt": ("RIQL", spoilt_column),
     }
-    here = rows[rows["task"] == task].set_index(["arm", "condition"])[f"{value} histogram"]
+    here = rows[rows["task"] == task].set_index(["arm", "condition"])[f"{show} histogram"]
     counts = {name: np.sum(list(here.loc[[key]]), axis=0) for name, key in wanted.items()}
-    return tails(counts, edges, f"{task}, {condition} spoilt: {value}s of Q", "standard deviations from the mean")
+    return tails(counts, edges, f"{task}, {spoilt_column} spoilt: {show}s of Q", "standard deviations from the mean")
