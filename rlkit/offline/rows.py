@@ -5,6 +5,7 @@ A row is one (seed, dataset) pair; arms and conditions of an experiment are rows
 learns what seed 3 alone learns.
 """
 
+import json
 from typing import NamedTuple
 
 import numpy as np
@@ -35,12 +36,22 @@ def generator(seed: int, stream: str) -> np.random.Generator:
     return np.random.default_rng([checks.seed(seed), STREAMS.index(stream)])
 
 
-def world(dataset):
-    """The simulator that a dataset names in its facts, made anew. Raises ValueError where they do not suffice."""
-    name, options = dataset.facts.get("simulator"), dataset.facts.get("options")
-    if name not in envs.names() or options is None:
-        raise ValueError(f"simulator={name!r} in the facts of {dataset!r} cannot be made from them: pass simulator=...")
-    return envs.simulator(name, **options)
+def worlds(datasets) -> list:
+    """The simulator that each dataset names in its facts, made anew, one for all that name the same.
+
+    Raises ValueError where the facts do not suffice to make it.
+    """
+    made, recipes = {}, []
+    for data in datasets:
+        name, options = data.facts.get("simulator"), data.facts.get("options")
+        if name not in envs.names() or options is None:
+            raise ValueError(
+                f"simulator={name!r} in the facts of {data!r} cannot be made from them: pass simulator=..."
+            )
+        recipes.append(json.dumps([name, options], sort_keys=True))
+        if recipes[-1] not in made:
+            made[recipes[-1]] = envs.simulator(name, **options)
+    return [made[recipe] for recipe in recipes]
 
 
 class Rows:
@@ -62,8 +73,7 @@ class Rows:
         if not self.seeds:
             checks.fail("seeds", seeds, "at least one seed")
         self.datasets = self._each("dataset", dataset)
-        worlds = {} if simulator is not None else {id(data): world(data) for data in self.datasets}
-        self.simulators = self._each("simulator", simulator or [worlds[id(data)] for data in self.datasets])
+        self.simulators = self._each("simulator", simulator or worlds(self.datasets))
         first = self.datasets[0]
         self.discrete, self.observation_size = first.discrete, first.observations.shape[1]
         self.action_size = first.actions_count if self.discrete else first.actions.shape[1]  # outputs of an actor
