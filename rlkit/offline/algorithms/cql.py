@@ -5,7 +5,7 @@ Departures from the reference implementation, and from d3rlpy's:
 1. Squared error with the paper's weight 1/2, both have 1: their weight of the penalty, 5 or 10, is twice our alpha.
 2. log sum exp is the log of a mean over samples, an estimate of an integral; theirs lacks the constant -log(3 samples).
 3. 2 samples of each kind instead of 10, a third of the cost. Scores with 1, 2 and 10 after 2,400 steps on medium data,
-   6 seeds, standard error 0.06: pendulum 0.79, 0.75, 0.74; point-maze-u-dense 0.37, 0.41, 0.36.
+   6 seeds, standard errors 0.05 to 0.07: pendulum 0.79, 0.75, 0.74; point-maze-u-dense 0.37, 0.41, 0.36.
 4. The target takes a sampled action without its entropy, as the reference, and one of those that the penalty uses;
    d3rlpy's takes the mode. No maximum over actions in the target, no Lagrangian that tunes alpha.
 5. The critic steps before the actor, as d3rlpy's; no imitation phase, which the reference offers.
