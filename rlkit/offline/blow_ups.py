@@ -96,5 +96,5 @@ def overview(found: pd.DataFrame) -> pd.DataFrame:
     last = found["size"].str[-1].clip(upper=1e4)
     groups = found.assign(last=last).groupby(["arm", "knob"], sort=False)
     columns = {"knobs": groups["knob"].first(), "share blown up": groups["blown"].mean()}
-    columns |= {"largest |Q|": groups["last"].median().round(), "score": groups["final"].mean()}
+    columns |= {"largest |Q|": groups["last"].median().round().astype(int), "score": groups["final"].mean()}
     return pd.DataFrame({name: c.round(2).groupby("arm", sort=False).agg(list) for name, c in columns.items()})

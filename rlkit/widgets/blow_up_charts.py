@@ -42,7 +42,7 @@ def knob_grid(rows, knobs: dict, levels: dict, title) -> str:
     for arm, values in knobs.items():
         ends = {0: "sharpest", len(values) - 1: "mildest"}
         here = rows[rows["arm"] == arm]
-        scores[arm] = {
+        scores[arm.replace("published", "publ.")] = {  # the grid has room for 18 characters
             ends.get(place, f"knob {place + 1}"): here[here["knob"] == value]["final"].to_numpy()
             for place, value in enumerate(values)
         }
