@@ -27,15 +27,15 @@ def task_grid(scores: dict, levels: dict, title) -> str:
 
     def at_x(column, value):
         share = (np.clip(value, low, high) - low) / (high - low)
-        return LEFT + wide * column + 8 + share * (wide - 18)
+        return LEFT + wide * column + 10 + share * (wide - 28)
 
     parts = [svg.text(8, 16, svg.short(title, 110), "start", 'font-weight="700"'), *_key(levels)]
     for column, task in enumerate(tasks):
         left, right = at_x(column, low), at_x(column, high)
         parts.append(svg.text((left + right) / 2, TOP - 12, svg.short(task, 20), "middle"))
         parts.append(f'<path d="M{left:.1f} {TOP - 4}V{bottom}H{right:.1f}" stroke="currentColor" opacity="0.4"/>')
-        for value, name in svg.ticks(low, high, 4):
-            parts.append(svg.text(float(at_x(column, value)), bottom + 17, name, "middle"))
+        for value, _ in svg.ticks(low, high, 4):
+            parts.append(svg.text(float(at_x(column, value)), bottom + 17, svg.number(value, 2), "middle"))
         for number, found in enumerate(levels.values()):
             if task in found:
                 x = float(at_x(column, found[task]))
