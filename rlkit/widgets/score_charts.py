@@ -7,20 +7,21 @@ from rlkit.html import COLOURS, table
 from rlkit.widgets import lines, show, svg
 
 LEFT, ROW, TOP = 118, 28, 62  # px of the grid: room for names, height of a row, room for heads
+FEW = 5  # seeds
 
 
 def score_curves(curves: dict, steps, levels: dict, title, height: int = 300) -> str:
-    """Learning curves: the mean over seeds of each arm with its 95 % interval, and level lines. Returns an SVG string.
+    """Learning curves: the mean over seeds of each arm in a band from the lowest seed to the highest, and level lines.
 
-    curves: arm -> values [S, N]; steps [N]; levels: name -> level; title: plain text. Raises ValueError for other
-    shapes.
+    curves: arm -> values [S, N]; steps [N]; levels: name -> level; title: plain text. Returns an SVG string. Raises
+    ValueError for other shapes.
     """
     steps, drawn = checks.finite("steps", steps), []
     for arm, values in curves.items():
         values = np.asarray(values, dtype=float)
         if values.ndim != 2 or values.shape[1] != len(steps):
             raise ValueError(f"curves[{arm!r}] of shape {values.shape}: must be [S, {len(steps)}]")
-        low, high = lines.interval(values.T, "mean") if len(values) > 1 else (None, None)
+        low, high = (values.min(axis=0), values.max(axis=0)) if len(values) > 1 else (None, None)
         drawn.append(svg.Line(arm, steps, values.mean(axis=0), low, high))
     words = "; ".join(f"{line.label}: {svg.number(line.y[-1], 2)} at step {steps[-1]:,.0f}" for line in drawn)
     ends = steps[[0, -1]]
@@ -30,7 +31,8 @@ def score_curves(curves: dict, steps, levels: dict, title, height: int = 300) ->
 
 def score_grid(scores: dict, levels: dict, title) -> str:
     """A row for each arm and a column for each condition, as HTML: each seed a faint dot, their mean a mark on its
-    95 % interval (Student's t). The numbers stand below as a table.
+    95 % interval (Student's t) if there are FEW seeds or more: from fewer it says little and would hide the rest. The
+    numbers stand below as a table.
 
     scores: arm -> condition -> values [S]; an arm may lack a condition. levels: name -> level, a dotted line in every
     column. title: plain text. Raises ValueError without scores.
@@ -69,7 +71,7 @@ def score_grid(scores: dict, levels: dict, title) -> str:
             mean, words = seeds.mean(), svg.number(seeds.mean(), 2)
             for x in at_x(column, seeds):
                 parts.append(f'<circle cx="{x:.1f}" cy="{y + 9:.1f}" r="1.8" fill="currentColor" fill-opacity="0.45"/>')
-            if len(seeds) > 1:
+            if len(seeds) >= FEW:
                 ends = [float(end[0]) for end in lines.interval(seeds[None], "mean")]
                 a, b = at_x(column, np.clip(ends, low, high))  # wider than the column: cut at its edges
                 colour = COLOURS[number % len(COLOURS)]
@@ -79,7 +81,7 @@ def score_grid(scores: dict, levels: dict, title) -> str:
             row.append(words)
         rows.append(row)
     said = "Dotted: " + ", ".join(f"{name} {svg.number(level, 2)}" for name, level in levels.items()) + ". "
-    said += "Small dots: seeds. Mark: their mean, on its 95 % interval."
+    said += f"Small dots: seeds. Mark: their mean, with {FEW} seeds or more on its 95 % interval."
     spoken = "; ".join(
         f"{row[0]}: {', '.join(f'{c} {w}' for c, w in zip(conditions, row[1:], strict=True))}" for row in rows
     )

@@ -22,10 +22,11 @@ def test_curves_of_another_length_are_refused():
 
 
 def test_grid_has_a_dot_for_each_seed_and_means_with_intervals_in_its_table():
-    page = score_grid({"A": {"clean": [0.4, 0.6], "noisy": [0.1, 0.1]}, "B": {"clean": [0.5]}}, {"expert": 1.0}, "t")
-    assert page.count("<circle") == 5
-    assert "0.5 (-0.77 to 1.8)" in page.replace("−", "-")  # Student's t with one degree of freedom: 12.7 x 0.1
-    assert "0.1 (0.1 to 0.1)" in page and "–" in page  # B has no noisy log
+    scores = {"A": {"clean": [0.3, 0.4, 0.5, 0.6, 0.7], "noisy": [0.1, 0.3]}, "B": {"clean": [0.5] * 5}}
+    page = score_grid(scores, {"expert": 1.0}, "t")
+    assert page.count("<circle") == 12
+    assert "0.5 (0.3 to 0.7)" in page  # Student's t with four degrees of freedom: 2.776 x 0.158 / sqrt(5) = 0.196
+    assert ">0.2</td>" in page and "–" in page  # two seeds show no interval; B has no noisy log
     assert "Dotted: expert 1." in page
 
 
