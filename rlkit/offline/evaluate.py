@@ -17,6 +17,10 @@ def returns(agent: Agent, rows: Rows) -> np.ndarray:
 def trajectories(agent: Agent, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
     """(returns [S, E], observations [S, E, T + 1, O]) as `returns`; what follows a terminal step repeats it."""
     episodes, simulators = rows.episodes, rows.simulators
+    if simulators is None:
+        raise ValueError(
+            "simulator=None: must be one to evaluate policies in, for the data come from a world of others"
+        )
     generators = [generator(seed, "evaluation") for seed in rows.seeds]
     groups = {}  # rows that share a simulator step as one array
     for row, simulator in enumerate(simulators):

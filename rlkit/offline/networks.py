@@ -49,7 +49,8 @@ class Flat:
     def descend(self, loss: torch.Tensor, clip=None) -> None:
         """One step of Adam on the sum of the seeds' losses [S]; gradients of one seed never touch another's weights.
 
-        clip: the largest norm of one seed's gradient over all its parameters, a number or [S]; None for no limit.
+        clip: the largest norm of one seed's gradient over all its parameters, a number or [S]; None for no limit. Where
+        the norm overflows the step is 0 under any clip, also an infinite one.
         """
         self.gradient.zero_()
         loss.sum().backward(inputs=self.parameters)

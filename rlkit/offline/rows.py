@@ -36,18 +36,19 @@ def generator(seed: int, stream: str) -> np.random.Generator:
     return np.random.default_rng([checks.seed(seed), STREAMS.index(stream)])
 
 
-def worlds(datasets) -> list:
+def worlds(datasets) -> list | None:
     """The simulator that each dataset names in its facts, made anew, one for all that name the same.
 
-    Raises ValueError where the facts do not suffice to make it.
+    None where a dataset comes from a world that is not ours, or does not say from which. Raises ValueError where it is
+    ours, but the facts do not suffice to make it.
     """
     made, recipes = {}, []
     for data in datasets:
         name, options = data.facts.get("simulator"), data.facts.get("options")
-        if name not in envs.names() or options is None:
-            raise ValueError(
-                f"simulator={name!r} in the facts of {data!r} cannot be made from them: pass simulator=..."
-            )
+        if name not in envs.names():
+            return None
+        if options is None:
+            raise ValueError(f"simulator={name!r} of {data!r} cannot be made from its facts: pass simulator=...")
         recipes.append(json.dumps([name, options], sort_keys=True))
         if recipes[-1] not in made:
             made[recipes[-1]] = envs.simulator(name, **options)
@@ -61,8 +62,9 @@ class Rows:
     observation and action sizes. seeds: integers; one that occurs twice (in two arms) draws the same numbers in both.
     normalise: observations to mean 0 and deviation 1 in each dataset (deviation + 1e-3, as TD3+BC). Sampling follows
     dataset.weights where given. simulator: where policies are evaluated, one or one for each seed; None for the one
-    that each dataset names in its facts. Threads only cost on networks this small: torch.set_num_threads(1) is set for
-    this process. Raises ValueError for other lengths, sizes, or action-free transitions.
+    that each dataset names in its facts, and no evaluation where that is a world of others. Threads only cost on
+    networks this small: torch.set_num_threads(1) is set for this process. Raises ValueError for other lengths, sizes,
+    or action-free transitions.
     """
 
     def __init__(
@@ -73,7 +75,8 @@ class Rows:
         if not self.seeds:
             checks.fail("seeds", seeds, "at least one seed")
         self.datasets = self._each("dataset", dataset)
-        self.simulators = self._each("simulator", simulator or worlds(self.datasets))
+        simulators = worlds(self.datasets) if simulator is None else simulator
+        self.simulators = None if simulators is None else self._each("simulator", simulators)
         first = self.datasets[0]
         self.discrete, self.observation_size = first.discrete, first.observations.shape[1]
         self.action_size = first.actions_count if self.discrete else first.actions.shape[1]  # outputs of an actor
@@ -185,11 +188,14 @@ class Rows:
 
     def report(self, step: int, agent: "Agent", **numbers: torch.Tensor) -> Step:
         """The Step of a learner: return and score (0 random, 1 expert) of each seed [S], and what else it measured."""
+        numbers = {name: value.detach() for name, value in numbers.items()}
+        if self.simulators is None:
+            return Step(step, numbers)
         from rlkit.offline.evaluate import returns  # evaluation needs simulators, learning does not
 
         made = returns(agent, self).mean(1)  # [S]
         scores = np.array([data.score(value) for data, value in zip(self.datasets, made, strict=True)])
-        return Step(step, {"return": made, "score": scores, **{k: v.detach() for k, v in numbers.items()}})
+        return Step(step, {"return": made, "score": scores, **numbers})
 
 
 class Agent:

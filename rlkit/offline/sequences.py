@@ -173,9 +173,9 @@ class Player:
     """
 
     def __init__(self, model: Transformer, windows: Windows, targets):
-        self.worlds = {id(world): _Listening(world) for world in windows.rows.simulators}
-        self.rows = copy.copy(windows.rows)
-        self.rows.simulators = [self.worlds[id(world)] for world in windows.rows.simulators]
+        simulators, self.rows = windows.rows.simulators, copy.copy(windows.rows)
+        self.worlds = {id(world): _Listening(world) for world in simulators or ()}
+        self.rows.simulators = simulators and [self.worlds[id(world)] for world in simulators]
         self.model, self.windows, self.time, self.past = model, windows, 0, []
         self.wanted = np.broadcast_to(np.asarray(targets, dtype=np.float64), len(self.rows))[:, None]
 

@@ -1,9 +1,12 @@
 """Seeds side by side: each row sees its own data and its own random numbers, and learns what it learns alone."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 
+from rlkit import envs, offline
 from rlkit.offline import Agent, Rows, bc, iql, td3_bc, transforms
 from rlkit.offline.building import build
 from rlkit.offline.evaluate import returns, trajectories
@@ -139,3 +142,26 @@ def test_bad_arguments_are_named(dataset):
         assert "\n" not in str(caught.value)
     with pytest.raises(ValueError, match=r"alpha of shape \(3,\)"):
         next(td3_bc(dataset, [0, 1], alpha=[1.0, 2.0, 3.0]))
+
+
+@pytest.mark.parametrize("name", [*LEARNERS, "decision_transformer"])
+def test_a_log_from_a_world_of_others_trains_without_evaluation(dataset, name):
+    foreign = dataclasses.replace(dataset, facts={"simulator": "Hopper-v5"})
+    agent = Agent()
+    step = list(getattr(offline, name)(foreign, [0], steps=3, agent=agent))[-1]
+    assert step.metrics and not {"return", "score"} & set(step.metrics)
+    assert agent.act(dataset.observations[:2]).shape == (1, 2, 2)
+    with pytest.raises(ValueError, match="simulator=None: must be one to evaluate"):
+        returns(agent, Rows(foreign, [0]))
+
+
+def test_a_simulator_that_nobody_can_make_again_has_to_be_passed(dataset):
+    lost = dataclasses.replace(dataset, facts=dataset.facts | {"options": None})
+    with pytest.raises(ValueError, match=r"simulator='point-maze-u' of .* pass simulator=\.\.\."):
+        Rows(lost, [0])
+    assert len(Rows(lost, [0], simulator=envs.simulator("point-maze-u")).simulators) == 1
+
+
+def test_datasets_of_one_recipe_share_their_simulator(dataset, other):
+    first, second = Rows([dataset, other], [0, 1]).simulators
+    assert first is second
