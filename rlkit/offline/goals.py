@@ -110,6 +110,15 @@ def visit(act, world, routes, seeds, episodes=25):
     return (paid > 0).reshape(shape).mean(axis=2), np.stack(path, axis=1).reshape(*shape, -1, 2)
 
 
+def level(policy, world, routes) -> float:
+    """The mean success over all routes of a factory of policies, such as `walker(world)`: 25 episodes each, seed 0.
+
+    routes: name -> (start, goal) of `visit`.
+    """
+    act = policy(25 * len(routes), np.random.default_rng(0))
+    return visit(lambda seen: act(seen[0]), world, list(routes.values()), [0])[0].mean()
+
+
 def followed(learner, agent, world, routes, seeds, arm):
     """Drain a learner and visit its routes at each of its Steps: a cell of a sweep, (metrics, rows).
 
@@ -150,7 +159,7 @@ def pairs_in_one_walk(place, end, places) -> np.ndarray:
 
 
 def after_swap(seen) -> np.ndarray:
-    """The pairs (s, w) that hold already, or for which some g has (s, g) and (g, w): bool [k, k] -> bool [k, k].
+    """The pairs (s, h) that hold already, or for which some g has (s, g) and (g, h): bool [k, k] -> bool [k, k].
 
     One Boolean product, seen or seen x seen: what one swap of goals adds. Repeated until nothing changes it is the
     transitive closure, what a learner that bootstraps may find in the end. Raises: ValueError.

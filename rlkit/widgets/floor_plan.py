@@ -7,14 +7,16 @@ from rlkit.widgets import svg
 from rlkit.widgets.value_map import wall
 
 TOP, LEGEND = 20, 17  # px for the title, and for each line of the legend
+# Letters with a rim, to be read on dots and on paths, in the light and in the dark theme.
+HALO = 'style="fill:#111;stroke:#fff;stroke-width:3;paint-order:stroke" font-weight="700"'
 
 
 def floor_plan(world, title, *, points=None, paths=(), places=None, cell: int = 24) -> str:
     """Walls in grey, sets of points as small markers with a legend, paths as lines from a disc to a cross; SVG.
 
     world: a PointMaze. title: plain text. points: name -> [N, 2], paths: a list of [T, 2], both (x, y) in cells, y
-    down. places: letter -> (row, column), written into their cells. cell: px. Raises ValueError for other shapes, or
-    numbers that are not finite.
+    down. places: letter -> (row, column), written over all else in their cells. cell: px. Raises ValueError for other
+    shapes, or numbers that are not finite.
     """
     walls = np.asarray(world.walls)
     height, width = walls.shape
@@ -35,7 +37,7 @@ def floor_plan(world, title, *, points=None, paths=(), places=None, cell: int = 
         parts.append(f'<path d="M{a - 3:.1f} {b - 3:.1f}l6 6m0 -6l-6 6" {svg.stroke(number, 2)}/>')
     for letter, (row, column) in (places or {}).items():
         middle = (column + 0.5) * cell, TOP + (row + 0.5) * cell + 4
-        parts.append(svg.text(*middle, letter, "middle", 'font-weight="700"'))
+        parts.append(svg.text(*middle, letter, "middle", HALO))
     longest = max((len(svg.short(name, 40)) for name in sets), default=0)
     said = [f"{len(at)} points: {name}" for name, at in sets.items()]
     for number, given in enumerate(paths):

@@ -60,6 +60,15 @@ def test_who_has_the_map_arrives_and_who_stands_still_does_not():
     assert (still[0, :2] == 0).all() and (alone[0, :, :, 0] == paths[1, :, :, 0]).all()  # a seed's own starts
 
 
+def test_the_level_of_a_policy_is_its_mean_over_all_routes():
+    routes = {"there": ((1, 1), (3, 1)), "back": ((3, 1), (1, 1))}
+    assert goals.level(goals.walker(WORLD), WORLD, routes) == 1
+    still = goals.level(
+        lambda number, rng: lambda seen: np.zeros((number, 2)), WORLD, routes | {"stay": ((1, 1), (1, 1))}
+    )
+    assert 0.8 / 3 < still <= 1 / 3  # it reaches the goal it starts at, and that alone
+
+
 def test_a_learner_is_followed_and_its_rows_are_read_back(tmp_path):
     routes = {"to the left": ((1, 1), (3, 1)), "stay": ((1, 1), (1, 1))}
     agent = offline.Agent()

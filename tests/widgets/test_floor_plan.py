@@ -27,6 +27,8 @@ def test_points_paths_and_places_lie_where_their_cells_say():
     assert page.count("scale(0.4)") == 3
     assert 'd="M30.0 50.0L70.0 50.0"' in page and '<circle cx="30.0" cy="50.0"' in page
     assert re.search(r'<text x="30.0" y="94.0"[^>]*>A</text>', page)
+    letter = page.index(">A</text>")  # after dots and paths, with a rim, so that nothing hides it
+    assert letter > page.rindex("scale(0.4)") and letter > page.index("<circle") and "paint-order:stroke" in page
     described = ElementTree.fromstring(page)[1].text
     assert described == "1 points: first; 2 points: second; path 1 from x 1.5, y 1.5 to x 3.5, y 1.5"
 
