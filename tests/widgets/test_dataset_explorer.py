@@ -9,7 +9,7 @@ import pytest
 from rlkit import envs
 from rlkit.widgets.dataset_explorer import DatasetExplorer
 
-offline = pytest.importorskip("rlkit.offline")
+offline = pytest.importorskip("rlkit.offline", exc_type=ImportError)
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=y>"
 
 

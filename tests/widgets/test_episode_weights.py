@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
-from rlkit.offline import mixed_data, transforms
-from rlkit.widgets import episode_weights
+pytest.importorskip("torch")
+
+from rlkit.offline import mixed_data, transforms  # noqa: E402
+from rlkit.widgets import episode_weights  # noqa: E402
 
 DATA = mixed_data.mixed("dense", 0.1, seed=0, transitions=2_000)
 
