@@ -5,8 +5,8 @@ import pytest
 
 pytest.importorskip("torch")
 
-from rlkit.offline import mixed_data, transforms  # noqa: E402
-from rlkit.widgets import episode_weights  # noqa: E402
+from rlkit.offline import mixed_data, transforms
+from rlkit.widgets import episode_weights
 
 DATA = mixed_data.mixed("dense", 0.1, seed=0, transitions=2_000)
 

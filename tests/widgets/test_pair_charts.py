@@ -6,6 +6,8 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+pytest.importorskip("torch")
+
 from rlkit.runs import Run, Step
 from rlkit.widgets.pair_charts import pair_page, pair_table
 
