@@ -10,7 +10,8 @@ import zlib
 import numpy as np
 
 from rlkit import checks
-from rlkit.offline.dataset import ARRAYS, Dataset
+from rlkit.offline.dataset import Dataset
+from rlkit.offline.well_formed import ARRAYS
 
 FACTS = "rlkit_facts"  # the key in Minari's metadata
 SCORES = {"ref_min_score": "random_return", "ref_max_score": "expert_return"}  # Minari's names for the references

@@ -5,7 +5,8 @@ import pytest
 
 from rlkit import envs
 from rlkit.offline.building import _counts, build, coverage
-from rlkit.offline.dataset import ARRAYS, Dataset
+from rlkit.offline.dataset import Dataset
+from rlkit.offline.well_formed import ARRAYS
 
 MIXED = {"expert": 0.05, "random": 0.95}
 

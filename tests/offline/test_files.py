@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from rlkit.offline.building import build
-from rlkit.offline.dataset import ARRAYS
 from rlkit.offline.files import from_minari, load, save, to_minari
 from rlkit.offline.transforms import corrupt, hide_actions, weight
+from rlkit.offline.well_formed import ARRAYS
 
 minari = pytest.importorskip("minari")
 from gymnasium import spaces  # noqa: E402

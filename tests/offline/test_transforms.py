@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from rlkit.offline.dataset import ARRAYS, Dataset
+from rlkit.offline.dataset import Dataset
 from rlkit.offline.transforms import (
     augment,
     corrupt,
@@ -17,6 +17,7 @@ from rlkit.offline.transforms import (
     return_positive_sided_variance,
     weight,
 )
+from rlkit.offline.well_formed import ARRAYS
 
 
 def made(returns=(0.0, 5.0, 10.0), length=4, start=None, seed=0, facts=None):
