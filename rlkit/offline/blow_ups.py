@@ -1,4 +1,4 @@
-"""How large values grow while a learner trains, and what V is asked to fit in the end.
+"""How large values grow while a learner trains, what V is asked to fit in the end, and what follows for the scores.
 
 What notebooks/03_offline/dual_rl.ipynb measures with; its losses and its knobs stand in the notebook.
 """
@@ -7,12 +7,13 @@ import numpy as np
 import pandas as pd
 import torch
 
-from rlkit import checks
+from rlkit import checks, measure, paths
 from rlkit.evaluations import of_kind
 from rlkit.offline.algorithms.in_sample import in_sample
 from rlkit.offline.algorithms.iql import weights
 from rlkit.offline.rows import Agent, Rows
 from rlkit.runs import Run
+from rlkit.stats import paired_bootstrap
 
 PART = 20  # every so many rows of a log are looked at
 NO_NUMBER = 1e30  # stands for infinity and NaN, which JSON cannot hold
@@ -91,10 +92,61 @@ def by_seed(found: pd.DataFrame, arm: str, value: str) -> np.ndarray:
 
 def overview(found: pd.DataFrame) -> pd.DataFrame:
     """For each arm the lists, over its knobs, of the share of seeds blown up, the median over seeds of the largest |Q|
-    after the last step (at most 10,000), and the mean score.
+    after the last step ("no number" where it is none), the largest |Q| of any seed at any look that is a number, and
+    the mean score.
     """
-    last = found["size"].str[-1].clip(upper=1e4)
-    groups = found.assign(last=last).groupby(["arm", "knob"], sort=False)
-    columns = {"knobs": groups["knob"].first(), "share blown up": groups["blown"].mean()}
-    columns |= {"largest |Q|": groups["last"].median().round().astype(int), "score": groups["final"].mean()}
-    return pd.DataFrame({name: c.round(2).groupby("arm", sort=False).agg(list) for name, c in columns.items()})
+    sizes = found["size"].map(np.array)
+    seen = found.assign(last=sizes.str[-1], most=[max(s[s < NO_NUMBER], default=np.nan) for s in sizes])
+    groups = seen.groupby(["arm", "knob"], sort=False)
+    columns = {"knobs": groups["knob"].first(), "share blown up": groups["blown"].mean().round(2)}
+    columns |= {"largest |Q|": groups["last"].median().map(_in_words), "most seen": groups["most"].max().map(_in_words)}
+    columns["score"] = groups["final"].mean().round(2)
+    return pd.DataFrame({name: column.groupby("arm", sort=False).agg(list) for name, column in columns.items()})
+
+
+def _in_words(size):
+    return round(size) if size < NO_NUMBER / 10 else "no number"  # a median of a number and none is none
+
+
+def overshoot(found: pd.DataFrame, forms: dict, bound, sharpness) -> pd.DataFrame:
+    """How far the largest |Q| of an arm lies above another's, beside an excess of V that would add up over time.
+
+    forms: arm -> (the other arm, a function of the knob: the excess of V in one state). A row for each arm and knob:
+    the excess, bound times the excess, the difference of both medians over seeds of the largest |Q| after the last
+    step, and exp(-sharpness excess), what the excess does to policy weights exp(sharpness (Q - V)). bound:
+    1 / (1 - discount). Raises KeyError for an arm that is not there.
+    """
+    last, rows = found.assign(last=found["size"].str[-1]), []
+    for arm, (other, excess) in forms.items():
+        both = last[last["arm"].isin([arm, other])].pivot_table("last", "knob", "arm", "median", sort=False)
+        for knob, gap in (both[arm] - both[other]).items():
+            rows.append((arm, knob, excess(knob), bound * excess(knob), gap, np.exp(-sharpness * excess(knob))))
+    names = ["arm", "knob", "excess of V", "added up", "measured", "factor of the weights"]
+    return pd.DataFrame(rows, columns=names).set_index(["arm", "knob"])
+
+
+def leads(found: pd.DataFrame, groups: dict) -> pd.DataFrame:
+    """For each arm its mean score over knobs, its best mean at one knob, and its lead over groups of arms.
+
+    groups: name -> arms. A lead is the arm's mean over knobs - the mean over the group's arms and knobs, with its 95 %
+    interval over seeds (`paired_bootstrap`), in words; a dash for an arm of a group. Raises ValueError as `by_seed`.
+    """
+    scores = {arm: by_seed(found, arm, "final") for arm in found["arm"].unique()}  # [S, knobs]
+    own = {arm for arms in groups.values() for arm in arms}
+    rows = {arm: {"mean": s.mean().round(2), "best knob": s.mean(axis=0).max().round(2)} for arm, s in scores.items()}
+    for name, arms in groups.items():
+        for arm, row in rows.items():
+            row[f"lead over {name}"] = "–" if arm in own else _lead(scores, arm, arms)
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _lead(scores, arm, arms) -> str:
+    lead = paired_bootstrap(scores, lambda m: m[arm].mean(-1) - np.mean([m[a].mean(-1) for a in arms], axis=0))
+    estimate, low, high = (round(end, 2) + 0.0 for end in lead[:3])  # -0.0 + 0.0 is 0.0
+    return f"{estimate:+.2f} ({low:+.2f} to {high:+.2f})"
+
+
+def kept(key: str, run: Run) -> Run:
+    """The full run of a paper that data/results holds; `run` itself in the full lane, or where none is stored."""
+    folder = paths.data("results", key)
+    return Run.load(folder) if measure.lane() == "slice" and folder.is_dir() else run

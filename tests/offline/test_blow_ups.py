@@ -1,9 +1,10 @@
 """Growth of values: what is noted at each look, what counts as blown up, and that a real learner can be watched."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from rlkit import offline
+from rlkit import measure, offline
 from rlkit.offline import blow_ups
 from rlkit.offline.algorithms.iql import expectile_loss
 from rlkit.offline.algorithms.xql import gumbel_loss
@@ -57,9 +58,53 @@ def test_blown_is_ten_times_the_bound_at_any_look_or_no_number(tmp_path):
     assert np.array_equal(blow_ups.by_seed(found, "a", "blown"), [[1.0], [0.0]])
     assert blow_ups.results(run, 11.0)["blown"].tolist() == [0.0, 0.0]
     table = blow_ups.overview(found)
-    assert table.loc["a"].tolist() == [[0.5], [0.5], [52.0], [0.3]]  # of last sizes 3 and 100; round to even
+    assert table.loc["a"].tolist() == [[0.5], [0.5], [52], [101], [0.3]]  # of last sizes 3 and 100; round to even
     with pytest.raises(ValueError, match="arm='b'"):
         blow_ups.by_seed(found, "b", "blown")
+
+
+def made(**finals):
+    """Rows of arms with knobs 1.0 and 0.5 and two seeds: the largest |Q| is 100 times the score, at both looks."""
+    rows = []
+    for arm, scores in finals.items():  # [knobs, S]
+        for knob, of_seeds in zip((1.0, 0.5), scores, strict=True):
+            for seed, score in enumerate(of_seeds):
+                sizes = [100 * score, 100 * score]
+                rows.append({"arm": arm, "knob": knob, "seed": seed, "size": sizes, "blown": 0.0, "final": score})
+    return pd.DataFrame(rows)
+
+
+def test_no_number_is_said_and_the_largest_number_before_it_is_kept():
+    found = made(a=[[0.1, 0.2], [0.3, 0.4]])
+    found.at[0, "size"] = [70.0, blow_ups.NO_NUMBER]
+    assert blow_ups.overview(found).loc["a", "largest |Q|"] == ["no number", 35]
+    assert blow_ups.overview(found).loc["a", "most seen"] == [70, 40]
+    found.at[0, "size"] = found.at[1, "size"] = [blow_ups.NO_NUMBER] * 2
+    assert blow_ups.overview(found).loc["a", "most seen"] == ["no number", 40]
+
+
+def test_overshoot_sets_the_prediction_beside_the_difference():
+    found = made(a=[[0.5, 0.7], [0.3, 0.3]], b=[[0.1, 0.1], [0.2, 0.2]])
+    table = blow_ups.overshoot(found, {"a": ("b", lambda knob: 2 * knob)}, 50, 0.5)
+    assert list(table.index) == [("a", 1.0), ("a", 0.5)]
+    assert table.to_numpy() == pytest.approx(np.array([[2, 100, 50, np.exp(-1)], [1, 50, 10, np.exp(-0.5)]]))
+
+
+def test_leads_are_over_the_mean_of_a_group_and_paired_by_seed():
+    found = made(a=[[0.5, 0.7], [0.3, 0.5]], b=[[0.1, 0.3], [0.3, 0.5]], c=[[0.3, 0.5], [0.1, 0.3]])
+    table = blow_ups.leads(found, {"both": ["b", "c"]})
+    assert table["mean"].tolist() == [0.5, 0.3, 0.3] and table["best knob"].tolist() == [0.6, 0.4, 0.4]
+    assert table["lead over both"].tolist() == ["+0.20 (+0.20 to +0.20)", "–", "–"]  # the same with each seed
+
+
+def test_the_kept_run_is_read_in_the_slice_alone(tmp_path, monkeypatch):
+    live = Run.create("live", {"seeds": [3]}, root=tmp_path)
+    stored = Run.create("kept", {"seeds": [3, 4]}, root=tmp_path)
+    monkeypatch.setattr(blow_ups.paths, "data", lambda *parts: stored.path if parts[-1] == "known" else tmp_path / "no")
+    monkeypatch.setenv("RLKIT_LANE", "slice")
+    assert blow_ups.kept("known", live).config["seeds"] == [3, 4] and blow_ups.kept("unknown", live) is live
+    monkeypatch.setenv("RLKIT_LANE", "full")
+    assert measure.lane() == "full" and blow_ups.kept("known", live) is live
 
 
 def test_no_number_at_the_end_is_left_out_of_the_histogram():

@@ -18,12 +18,20 @@ ROWS = pd.DataFrame(
 )
 
 
+def test_knobs_have_the_name_of_their_arm():
+    names = [blow_up_charts.knob_name(arm, 0.5) for arm in ("XQL, published", "IQL", "chi-square")]
+    assert names == ["β 0.5", "τ 0.5", "λ 0.5"]
+
+
 def test_growth_names_knobs_bounds_and_what_is_no_number():
     page = blow_up_charts.growth_page(ROWS, "a", 50)
-    for words in ("knob 0.1", "knob 3", "largest return", "50, the largest", "500, from where", "beyond 10,000"):
+    for words in ("λ 0.1", "λ 3", "50: largest return", "500: blown up", "λ 0.1: no number", ">no number</td>"):
         assert words in page
+    assert "λ 3: no number" not in page and "beyond 10,000" not in page
     assert ">6</td>" in page and ">3</td>" in page  # medians of 5 and 7, of 2 and 4
     assert "nan" not in page.lower() and "inf" not in page.lower()
+    large = ROWS.assign(size=[[1.0, 2e4]] * 4)
+    assert "beyond 10,000" in blow_up_charts.growth_page(large, "a", 50)
 
 
 def test_growth_waits_and_refuses():
@@ -33,10 +41,13 @@ def test_growth_waits_and_refuses():
         blow_up_charts.growth_page(ROWS, "a", 0)
 
 
-def test_grid_goes_from_sharp_to_mild():
-    page = blow_up_charts.knob_grid(ROWS, {"a": (0.1, 3.0)}, {"expert": 1.0}, "score")
-    assert page.index("sharpest") < page.index("mildest")
-    assert "sharpest 0.05" in page and "mildest 0.6" in page
+def test_grid_goes_from_sharp_to_mild_and_names_all_knobs_of_a_column():
+    arms = {"a": (None, (0.1, 3.0), None), "XQL, published": (None, (0.2, 2.0), None)}
+    page = blow_up_charts.knob_grid({"slice": ROWS, "full": ROWS}, arms, {"expert": 1.0})
+    assert page.index("slice: score") < page.index("full: score")
+    assert page.index("λ 0.1 β 0.2") < page.index("λ 3 β 2")
+    assert "λ 0.1 β 0.2 0.05, λ 3 β 2 0.6" in page  # the means of arm a
+    assert "publ." not in page  # these rows lack that arm
 
 
 def test_pull_is_the_slope_and_says_where_u_lies():
@@ -49,6 +60,15 @@ def test_pull_is_the_slope_and_says_where_u_lies():
 
     page = blow_up_charts.pull_chart(square, 3.0, np.array([1, 0, 3]), [-10, -6, 4, 10], "square")
     assert "75 % of u are within 5" in page  # the bin from 4 to 10 begins within
+    assert "0 % lie where the pull is 0" in page
     assert seen[0].shape == (1, 401)
     with pytest.raises(ValueError, match="counts of shape"):
         blow_up_charts.pull_chart(square, 3.0, np.ones(2), [-10, -6, 4, 10], "square")
+
+
+def test_pull_page_sums_seeds_and_says_what_is_not_heard():
+    pytest.importorskip("torch")
+    arms = {"XQL, flat": (lambda u, knob: knob * u.clamp(max=1.0).sum(-1), (3.0, 0.5), None)}
+    rows = pd.DataFrame({"arm": ["XQL, flat"] * 3, "knob": [0.5, 0.5, 3.0], "histogram": [[1, 0], [2, 1], [9, 9]]})
+    page = blow_up_charts.pull_page(rows, arms, ["XQL, flat"], 1, [-2, 0, 8])
+    assert "XQL, flat, β 0.5: " in page and "25 % lie where the pull is 0" in page  # 1 of 1 + 2 + 1
