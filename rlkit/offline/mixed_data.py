@@ -6,6 +6,7 @@ from scipy.stats import rankdata
 from rlkit import checks, envs
 from rlkit.offline import transforms
 from rlkit.offline.building import build
+from rlkit.stats import paired_bootstrap
 
 WORLDS = {  # name -> simulator and its options
     "sparse": ("point-maze-u", {}),
@@ -81,6 +82,33 @@ def scores(run, learner, world, share, setting="published") -> dict:
     return {name.removeprefix(start): run.series(name)[1][0] for name in run.metric_names if name.startswith(start)}
 
 
+def score_table(run, learners: dict) -> dict:
+    """(setting, learner, maze, "5%") -> sampler -> "mean ± standard error" of the scores over seeds, as text.
+
+    learners: setting -> names. Where a learner has two settings, rows of a setting "better of both" hold for each
+    sampler that has both the one of higher mean: chosen by the very scores they show, for every sampler alike.
+    """
+    found = {}
+    for setting, names in learners.items():
+        for learner in names:
+            for world, share in dict.fromkeys(arm[:2] for arm in arms_of(learner, setting)):
+                found[setting, learner, world, f"{share:.0%}"] = scores(run, learner, world, share, setting)
+    both = {}
+    for (_, *place), row in found.items():
+        both.setdefault(tuple(place), []).append(row)
+    for place, rows in both.items():
+        if len(rows) > 1 and all(rows):
+            shared = [sampler for sampler in rows[0] if all(sampler in row for row in rows)]
+            found["better of both", *place] = {s: max((row[s] for row in rows), key=np.mean) for s in shared}
+    return {key: {sampler: _in_words(x) for sampler, x in row.items()} for key, row in found.items()}
+
+
+def _in_words(x) -> str:
+    """The mean of x [S] and its standard error; one seed has none."""
+    error = f" ± {x.std(ddof=1) / np.sqrt(len(x)):.2f}" if len(x) > 1 else ""
+    return f"{x.mean():.2f}{error}"
+
+
 def gain(run, learners, places, one="AW", other="uniform", setting="published") -> np.ndarray:
     """Score with one sampler minus score with the other, mean over learners and (world, share), [S]."""
     found = [scores(run, learner, *place, setting) for learner in learners for place in places]
@@ -96,3 +124,17 @@ def rank_correlation(x, y) -> np.ndarray:
     """Spearman's: the correlation of the ranks along the last axis; x, y [..., N], ties share their mean rank."""
     x, y = (rankdata(values, axis=-1) - (np.shape(values)[-1] + 1) / 2 for values in (x, y))
     return (x * y).sum(-1) / np.sqrt((x**2).sum(-1) * (y**2).sum(-1))
+
+
+def rank_intervals(x, y) -> dict:
+    """Where -> "estimate [low, high]" of `rank_correlation` of x and y [S, 8], measured on MAZES, as text.
+
+    Of the means over seeds, with 95 % intervals over seeds (`rlkit.stats.paired_bootstrap`): over both mazes in one
+    list, and within each. Intervals widened for few seeds may leave [-1, 1].
+    """
+    found = {}
+    for where, part in {"both mazes": slice(0, 8), "sparse maze": slice(0, 4), "dense maze": slice(4, 8)}.items():
+        each = {"x": x[:, part], "y": y[:, part]}
+        interval = paired_bootstrap(each, lambda mean: rank_correlation(mean["x"], mean["y"]))
+        found[where] = f"{interval.estimate:.2f} [{interval.low:.2f}, {interval.high:.2f}]"
+    return found

@@ -61,16 +61,25 @@ def start_map(dataset, weights) -> str:
 
 
 def alpha_chart(dataset, weigh, alphas, title: str) -> str:
-    """Two lines over alpha, as HTML: the experts' share of the weight, and the effective share of the episodes.
+    """Two bars for each alpha, as HTML: the experts' share of the weight, and the effective share of the episodes.
 
-    weigh: a function of (dataset, alpha) that returns weights [E]. alphas: rising, above 0; drawn in hundredths.
+    weigh: a function of (dataset, alpha) that returns weights [E]. alphas: the rows, in this order.
     """
-    found = [weigh(dataset, alpha) for alpha in alphas]
-    hundredths = 100 * checks.finite("alphas", alphas)
-    lines = [
-        svg.Line("experts' weight", hundredths, np.array([expert_share(dataset, w) for w in found])),
-        svg.Line("effective episodes", hundredths, np.array([effective_number(w) / len(w) for w in found])),
-    ]
-    ends = "; ".join(f"{line.label} from {svg.number(line.y[0], 2)} to {svg.number(line.y[-1], 2)}" for line in lines)
-    chart = svg.chart(lines, title, "alpha, in hundredths", f"{title}, share of the whole", ends, width=520, height=290)
-    return f'<div style="flex:1 1 400px">{chart}</div>'
+    found = [weigh(dataset, alpha) for alpha in checks.finite("alphas", alphas)]
+    shares = {
+        "experts' share of the weight": [expert_share(dataset, w) for w in found],
+        "effective episodes, share of all": [effective_number(w) / len(w) for w in found],
+    }
+    parts, left, full = [svg.text(40, 60, "alpha", "end")], 50, 380  # px: where bars start, the length of a whole
+    for number, (label, values) in enumerate(shares.items()):
+        style = f'fill="{COLOURS[number]}" fill-opacity="{0.9 - 0.7 * number}" stroke="{COLOURS[number]}"'
+        parts.append(f'<rect x="{left}" y="{6 + 18 * number}" width="24" height="10" {style}/>')
+        parts.append(svg.text(left + 32, 15 + 18 * number, label))
+        for row, value in enumerate(values):
+            y = 68 + 36 * row + 15 * number
+            parts.append(f'<rect x="{left}" y="{y}" width="{value * full:.1f}" height="11" {style}/>')
+            parts.append(svg.text(left + value * full + 6, y + 10, f"{value:.0%}"))
+    parts += [svg.text(40, 86 + 36 * row, svg.number(alpha), "end") for row, alpha in enumerate(alphas)]
+    words = "; ".join(f"{label} from {x[0]:.1%} to {x[-1]:.1%}" for label, x in shares.items())
+    chart = svg.frame("".join(parts), left + full + 50, 70 + 36 * len(found), f"{title} by alpha", words)
+    return f'<div style="flex:1 1 400px">{show.note(f"{title}, by the temperature alpha")}{chart}</div>'

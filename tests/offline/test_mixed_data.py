@@ -63,3 +63,27 @@ def test_rank_correlation_is_scipys_and_works_on_the_last_axis():
     np.testing.assert_allclose(mixed_data.rank_correlation(x, y), expected)
     interval = paired_bootstrap({"x": x, "y": y}, lambda m: mixed_data.rank_correlation(m["x"], m["y"]))
     assert interval.estimate == pytest.approx(spearmanr(x.mean(axis=0), y.mean(axis=0)).statistic)
+
+
+def test_rank_intervals_take_the_list_of_both_mazes_apart():
+    """Gain rises with x within each maze, but the maze of higher x has the lower gain."""
+    x = np.array([[1, 2, 3, 4, 11, 12, 13, 14.0]] * 3)
+    y = np.array([[5, 6, 7, 8, 1, 2, 3, 4.0]] * 3)
+    expected = spearmanr(x[0], y[0]).statistic
+    words = f"{expected:.2f} [{expected:.2f}, {expected:.2f}]"  # seeds that agree
+    alone = "1.00 [1.00, 1.00]"
+    found = mixed_data.rank_intervals(x, y)
+    assert expected < 0 and found == {"both mazes": words, "sparse maze": alone, "dense maze": alone}
+
+
+def test_the_score_table_has_means_standard_errors_and_the_better_setting(tmp_path):
+    run = Run.create("mixed", {"seeds": [0, 1]}, root=tmp_path)
+    published = {"IQL, published, sparse, 0.05, uniform": [0.1, 0.3], "IQL, published, sparse, 0.05, AW": [0.5, 0.5]}
+    run.log(0, **published, **{"IQL, published, sparse, 0.05, RW": [0.9, 0.9]})
+    run.log(1, **{f"IQL, loosened, sparse, 0.05, {s}": [0.4, 0.4] for s in mixed_data.BOTH})
+    table = mixed_data.score_table(run, {"published": ["IQL"], "loosened": ["IQL"]})
+    place = ("IQL", "sparse", "5%")
+    assert table["published", *place] == {"uniform": "0.20 ± 0.10", "AW": "0.50 ± 0.00", "RW": "0.90 ± 0.00"}
+    assert table["loosened", *place] == {"uniform": "0.40 ± 0.00", "AW": "0.40 ± 0.00"}
+    assert table["better of both", *place] == {"uniform": "0.40 ± 0.00", "AW": "0.50 ± 0.00"}
+    assert [key for key in table if key[0] == "better of both"] == [("better of both", *place)]

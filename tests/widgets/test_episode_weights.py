@@ -1,5 +1,7 @@
 """The picture of weighted episodes says what the weights say."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -28,9 +30,13 @@ def test_the_map_has_a_circle_for_each_episode_and_the_share_in_words():
         episode_weights.start_map(DATA, weights[1:])
 
 
-def test_the_chart_runs_from_few_episodes_to_all():
+def test_the_chart_has_two_bars_for_each_alpha_and_says_where_they_end():
     def weigh(data, alpha):
         return transforms.weight(data, "return", alpha=alpha).weights[data.episode_starts]
 
-    page = episode_weights.alpha_chart(DATA, weigh, (0.001, 1e6), "RW")
-    assert "effective episodes from 0.098 to 1" in page  # the two experts, all but equal
+    page = episode_weights.alpha_chart(DATA, weigh, (0.001, 0.1, 1e6), "RW")
+    assert "effective episodes, share of all from 9.8% to 100.0%" in page  # the two experts, all but equal
+    assert "share of the weight from 100.0% to 10.0%" in page
+    assert page.count("<rect") == 2 + 2 * 3 and ">0.1</text>" in page
+    bars = [float(width) for width in re.findall(r'width="([\d.]+)" height="11"', page)]
+    assert bars[0] == 380 and bars[2] == 38  # the whole, and the experts' tenth of the episodes
