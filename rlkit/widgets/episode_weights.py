@@ -72,7 +72,8 @@ def alpha_chart(dataset, weigh, alphas, title: str) -> str:
     }
     parts, left, full = [svg.text(40, 60, "alpha", "end")], 50, 380  # px: where bars start, the length of a whole
     for number, (label, values) in enumerate(shares.items()):
-        style = f'fill="{COLOURS[number]}" fill-opacity="{0.9 - 0.7 * number}" stroke="{COLOURS[number]}"'
+        colour = COLOURS[2 * number]  # the experts' as on the map; the map's other one is of random episodes
+        style = f'fill="{colour}" fill-opacity="{0.9 - 0.7 * number}" stroke="{colour}"'
         parts.append(f'<rect x="{left}" y="{6 + 18 * number}" width="24" height="10" {style}/>')
         parts.append(svg.text(left + 32, 15 + 18 * number, label))
         for row, value in enumerate(values):
