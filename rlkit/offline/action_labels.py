@@ -120,3 +120,22 @@ def errors(full, free, labels):
         for group, chosen in rows.items():
             found.setdefault(group, []).append(float(error[chosen].mean()) if chosen.any() else np.nan)
     return {group: np.array(values) for group, values in found.items()}
+
+
+def errors_where(full, free, labels, where):
+    """Mean |action - label| inside a mask and outside it, by who played the episode: who -> three numbers.
+
+    full, free, labels: as in `errors`; where: a mask [N, A] for each dataset. The numbers are the share of action-free
+    rows x axes inside the mask, the error there and the error elsewhere, over all S datasets together; NaN for none.
+    """
+    found, report = {}, {}
+    for data, hidden, guessed, mask in zip(full, free, labels, where, strict=True):
+        error, who = np.abs(guessed - data.actions), np.array(data.facts["episode_quality"])[data.episode_of]
+        for name in data.facts["quality"]:
+            chosen = transforms.hidden_rows(hidden) & (who == name)
+            found.setdefault(name, []).append((mask[chosen], error[chosen]))
+    for name, parts in found.items():
+        inside, error = (np.concatenate(values) for values in zip(*parts, strict=True))
+        groups = {"share": inside, "error there": error[inside], "error elsewhere": error[~inside]}
+        report[name] = {group: float(values.mean()) if values.size else np.nan for group, values in groups.items()}
+    return report

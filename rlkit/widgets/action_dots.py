@@ -9,10 +9,10 @@ SIZE, LEFT, TOP = 300, 62, 30  # px of the square
 
 
 def action_dots(actions, labels, axes, *, title="label by true action") -> str:
-    """A square on [-1, 1] twice, as HTML: true actions [N, A] across, labels [N, A] up; one colour and shape per axis.
+    """A square on [-1, 1] twice, as HTML: true actions [N, A] across, labels [N, A] up; one hollow shape per axis.
 
-    On the diagonal a label is right. axes: A names, plain text. The mean error stands below. Raises ValueError for
-    other shapes or NaN.
+    On the diagonal a label is right. All is in the text's colour, for colours tell methods. axes: A names, plain text.
+    The mean error stands below. Raises ValueError for other shapes or NaN.
     """
     actions, labels = checks.finite("actions", actions), checks.finite("labels", labels)
     if actions.ndim != 2 or actions.shape != labels.shape or actions.shape[1] != len(axes):
@@ -33,11 +33,11 @@ def action_dots(actions, labels, axes, *, title="label by true action") -> str:
         parts.append(svg.text(LEFT - 8, up(tick) + 4, str(tick), "end"))
     for number, name in enumerate(axes):
         for x, y in zip(across(actions[:, number]), up(np.clip(labels[:, number], -1, 1)), strict=True):
-            parts.append(f'<g opacity="0.5">{svg.marker(number, x, y)}</g>')
+            parts.append(f'<g opacity="0.5">{_shape(number, x, y)}</g>')
         y = TOP + SIZE + 62 + 20 * number
-        parts.append(svg.marker(number, LEFT + 4, y - 4) + svg.text(LEFT + 16, y, svg.short(name, 40)))
-    words = f"{len(actions):,} actions. Mean |action - label|: {np.abs(actions - labels).mean():.2f}. "
-    words += "On the dotted diagonal a label is right."
+        parts.append(_shape(number, LEFT + 4, y - 4) + svg.text(LEFT + 16, y, svg.short(name, 40)))
+    words = f"{len(actions):,} actions, a mark for each axis. "
+    words += f"Mean |action - label|: {np.abs(actions - labels).mean():.2f}. On the dotted diagonal a label is right."
     page = svg.frame("".join(parts), LEFT + SIZE + 20, TOP + SIZE + 50 + 20 * len(axes), title, words)
     return page + show.note(words)
 
@@ -51,7 +51,7 @@ def error_by_distance(distance, errors: dict, *, parts=5, width=420) -> str:
     distance = checks.finite("distance", distance)
     if len(distance) < checks.positive_int("parts", parts):
         checks.fail("distance", distance, f"at least {parts} numbers")
-    groups = np.array_split(np.argsort(distance, kind="stable"), parts)
+    groups = _groups(distance, parts)
     far, drawn = np.array([distance[group].mean() for group in groups]), []
     for name, error in errors.items():
         error = checks.finite(f"errors[{name!r}]", error)
@@ -61,3 +61,29 @@ def error_by_distance(distance, errors: dict, *, parts=5, width=420) -> str:
     words = "; ".join(f"{line.label}: {line.y[0]:.2f} nearest, {line.y[-1]:.2f} farthest" for line in drawn)
     label = "mean |action - label|"
     return svg.chart(drawn, label, "distance from the nearest labelled step", label, words, width=width)
+
+
+def dots_and_distance(actions, labels: dict, distance, name, part, axes, *, parts=5, most=300) -> str:
+    """The labels of one method near or far from labelled data, and the errors of all, side by side as HTML.
+
+    actions [N, A]; labels: method -> [N, A]; distance [N]. Left: `action_dots` of method `name` for group number `part`
+    of 1 to `parts`, or for `most` of it, spread over the group by a draw with seed 0. Right: `error_by_distance`.
+    """
+    error = {method: np.abs(guess - actions).mean(axis=1) for method, guess in labels.items()}
+    right = error_by_distance(distance, error, parts=parts)
+    group = _groups(distance, parts)[checks.one_of("part", part, range(1, parts + 1)) - 1]
+    some = np.random.default_rng(0).permutation(group)[:most]
+    left = action_dots(actions[some], labels[checks.one_of("name", name, list(labels))][some], axes)
+    panels = "".join(f'<div style="flex:1 1 340px">{page}</div>' for page in (left, right))
+    return f'<div style="display:flex;flex-wrap:wrap;gap:24px">{panels}</div>'
+
+
+def _groups(distance, parts):
+    """Indices of `parts` equal groups, the nearest first."""
+    return np.array_split(np.argsort(distance, kind="stable"), parts)
+
+
+def _shape(number, x, y):
+    """The hollow mark of axis `number`: a circle, a cross, a plus, ..."""
+    outline = svg.MARKERS[-number % len(svg.MARKERS)]
+    return f'<path d="{outline}" transform="translate({x:.1f} {y:.1f})" stroke="currentColor"/>'

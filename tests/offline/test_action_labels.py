@@ -117,3 +117,20 @@ def test_forward_labels_undo_a_known_world():
     hidden = transforms.hidden_rows(free)
     assert labels.shape == (1, 1_000, 2)
     assert np.abs(labels[0] - full.actions)[hidden].mean() < 0.1  # 0.6 for labels of 0
+
+
+def test_errors_inside_a_mask_and_outside_it_are_of_hidden_steps_alone(sets):
+    full, free = sets
+    where = [np.zeros(data.actions.shape, bool) for data in full]
+    where[0][:, 0] = True  # one axis of the first dataset
+    labels = np.stack([data.actions for data in full])
+    for wrong, hidden, mask in zip(labels, free, where, strict=True):
+        wrong += np.where(mask, 0.5, 0.25)
+        wrong[~transforms.hidden_rows(hidden)] = 99.0  # known: not counted
+    found = action_labels.errors_where(full, free, labels, where)
+    who = [np.array(data.facts["episode_quality"])[data.episode_of] for data in full]
+    first, second = ((transforms.hidden_rows(data) & (w == "expert")).sum() for data, w in zip(free, who, strict=True))
+    expected = {"share": first / (first + second) / 2, "error there": 0.5, "error elsewhere": 0.25}
+    assert found["expert"] == pytest.approx(expected, abs=1e-6) and list(found) == ["random", "expert"]
+    empty = action_labels.errors_where(full, free, labels, [np.zeros_like(mask) for mask in where])
+    assert empty["expert"]["share"] == 0 and np.isnan(empty["expert"]["error there"])
