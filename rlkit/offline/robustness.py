@@ -119,3 +119,43 @@ def contrast(found, one, other, value="final", tasks=None) -> Interval:
     """The mean of `one` minus that of `other`, each (arm, conditions), with its 95 % interval over seeds."""
     pair = {name: by_seed(found, *what, tasks, value) for name, what in (("one", one), ("other", other))}
     return paired_bootstrap(pair, lambda mean: mean["one"].mean(axis=-1) - mean["other"].mean(axis=-1))
+
+
+def lie(task, condition, seed) -> pd.DataFrame:
+    """The first spoilt row of the column `condition` (not "clean") of a log: what it says, what was true, both in the
+    world's units, and their difference in standard deviations of that column in the clean log."""
+    name = transforms.TARGETS[checks.one_of("condition", condition, CORRUPTED)]
+    log, true = spoilt(task, condition, seed), getattr(clean(task, seed), name)
+    row, what = log.facts["corrupted"][-1]["rows"][0], np.atleast_2d(getattr(log, name).T).T
+    true = np.atleast_2d(true.T).T
+    there = {"true": true[row], "in the log": what[row], "deviations": (what[row] - true[row]) / true.std(axis=0)}
+    labels = log.facts["labels"] if "observations" in name else None
+    return pd.DataFrame(there, index=labels).T.astype(float).round(2)
+
+
+def means(found, *values) -> pd.DataFrame:
+    """Means over seeds of columns of `results`, as text: a row for each task and arm, a column for each condition."""
+    wide = found.pivot_table(list(values), ["task", "arm"], "condition", sort=False)[list(values)]
+    return wide.map("{:.2f}".format).replace("nan", "")
+
+
+def undeclared(found) -> pd.DataFrame:
+    """What no clause of the claim tests: differences of means over seeds with their 95 % intervals (`contrast`)."""
+    spoilt_logs = [condition for condition in found["condition"].unique() if condition != "clean"]
+    gaps = {"score, RIQL: all spoilt - clean": (("RIQL", spoilt_logs), ("RIQL", ["clean"]))}
+    for condition in spoilt_logs:
+        gaps[f"score, RIQL: {condition} - clean"] = ("RIQL", [condition]), ("RIQL", ["clean"])
+    gaps["score, clean: IQL - TD3+BC"] = ("IQL", ["clean"]), ("TD3+BC", ["clean"])
+    for task in found["task"].unique():
+        kurtosis = "error kurtosis", [task]
+        gaps[f"kurtosis of errors, {task}, IQL: dynamics - clean"] = (
+            ("IQL", ["dynamics"]),
+            ("IQL", ["clean"]),
+            *kurtosis,
+        )
+        for condition in ("clean", "dynamics"):
+            name = f"kurtosis of errors, {task}, {condition}: RIQL - IQL"
+            gaps[name] = ("RIQL", [condition]), ("IQL", [condition]), *kurtosis
+    rows = {name: contrast(found, *gap) for name, gap in gaps.items()}
+    ends = {name: [gap.estimate, gap.low, gap.high] for name, gap in rows.items()}
+    return pd.DataFrame(ends, index=["estimate", "low", "high"]).T.round(2)

@@ -8,10 +8,60 @@ from rlkit.widgets import lines, show, svg
 
 LEFT, ROW, TOP = 118, 28, 62  # px of the grid: room for names, height of a row, room for heads
 FEW = 5  # seeds
+LEFT_OF, TOP_OF, RIGHT_OF = 62, 28, 550  # px of a line chart; the names stand at its right
+DOTS = 'stroke="currentColor" stroke-width="1.5" stroke-dasharray="2 3"'  # of levels: no arm looks like that
+
+
+def _path(x, y) -> str:
+    """A path through points [N] in px that breaks where y is NaN."""
+    there = np.flatnonzero(np.isfinite(y))
+    stretches = np.split(there, np.flatnonzero(np.diff(there) > 1) + 1)
+    return "".join("M" + "L".join(f"{x[i]:.1f} {y[i]:.1f}" for i in stretch) for stretch in stretches if len(stretch))
+
+
+def _chart(drawn: list, dotted: list, y_ends, y_ticks, x_label, title, words, height) -> str:
+    """An arm's line has the colour, dash and mark of its place in `drawn`; dotted lines belong to no arm.
+
+    drawn, dotted: `svg.Line`s; y may have gaps, NaN. y_ends: lowest and highest y of the frame; y_ticks: (y, text).
+    """
+    height = max(height, 48 + 17 * len((*drawn, *dotted)))
+    bottom, steps = height - 42, np.concatenate([line.x for line in drawn])
+    x_low, x_high = steps.min() - 1e-9, steps.max() + 1e-9  # one step alone stands in the middle
+
+    def at_x(x):
+        return LEFT_OF + (np.asarray(x) - x_low) / (x_high - x_low) * (RIGHT_OF - LEFT_OF)
+
+    def at_y(y):
+        return bottom - (np.asarray(y) - y_ends[0]) / (y_ends[1] - y_ends[0]) * (bottom - TOP_OF)
+
+    parts = [svg.text(8, 14, svg.short(title, 90), "start", 'font-weight="700"')]
+    parts.append(svg.text((LEFT_OF + RIGHT_OF) / 2, bottom + 36, x_label, "middle"))
+    for value, name in y_ticks:
+        y, faint = float(at_y(value)), 'stroke="currentColor" stroke-opacity="0.15"'
+        parts += [f'<path d="M{LEFT_OF} {y:.1f}H{RIGHT_OF}" {faint}/>', svg.text(LEFT_OF - 8, y + 4, name, "end")]
+    for value, name in svg.ticks(x_low, x_high, 7, whole=True):
+        x = float(at_x(value))
+        parts.append(f'<path d="M{x:.1f} {bottom}v5" stroke="currentColor"/>')
+        parts.append(svg.text(x, bottom + 19, name, "middle"))
+    for n, line in enumerate(drawn):
+        if line.low is not None:
+            outline = _path(at_x(np.r_[line.x, line.x[::-1]]), at_y(np.r_[line.high, line.low[::-1]]))
+            parts.append(f'<path d="{outline}Z" fill="{COLOURS[n % len(COLOURS)]}" fill-opacity="0.28"/>')
+    for n, (line, look) in enumerate(
+        [*((line, svg.stroke(n)) for n, line in enumerate(drawn)), *((d, DOTS) for d in dotted)]
+    ):
+        x, y, at = at_x(line.x), at_y(line.y), TOP_OF + 4 + 17 * n
+        parts.append(f'<path d="{_path(x, y)}" {look}/><path d="M{RIGHT_OF + 8} {at}h24" {look}/>')
+        parts.append(svg.text(RIGHT_OF + 38, at + 4, svg.short(line.label, 20)))
+        if n < len(drawn):
+            parts += [svg.marker(n, a, b) for a, b in zip(x, y, strict=True) if np.isfinite(b)]
+            parts.append(svg.marker(n, RIGHT_OF + 20, at))
+    return svg.frame("".join(parts), 720, height, title, words)
 
 
 def score_curves(curves: dict, steps, levels: dict, title, height: int = 300) -> str:
-    """Learning curves: the mean over seeds of each arm in a band from the lowest seed to the highest, and level lines.
+    """Learning curves: the mean over seeds of each arm in a band from the lowest seed to the highest, and level lines,
+    dotted. An arm's look is that of its place, as in `score_grid`.
 
     curves: arm -> values [S, N]; steps [N]; levels: name -> level; title: plain text. Returns an SVG string. Raises
     ValueError for other shapes.
@@ -24,9 +74,12 @@ def score_curves(curves: dict, steps, levels: dict, title, height: int = 300) ->
         low, high = (values.min(axis=0), values.max(axis=0)) if len(values) > 1 else (None, None)
         drawn.append(svg.Line(arm, steps, values.mean(axis=0), low, high))
     words = "; ".join(f"{line.label}: {svg.number(line.y[-1], 2)} at step {steps[-1]:,.0f}" for line in drawn)
-    ends = steps[[0, -1]]
-    drawn += [svg.Line(name, ends, np.full(2, float(level))) for name, level in levels.items()]
-    return svg.chart(drawn, title, "step", title, words, height=height)
+    flat = [
+        svg.Line(f"{name} {svg.number(at, 2)}", steps[[0, -1]], np.full(2, float(at))) for name, at in levels.items()
+    ]
+    shown = np.concatenate([np.ravel(v) for v in (*curves.values(), *levels.values(), 0.0, 1.0)])
+    ends = shown.min() - 0.04, shown.max() + 0.04
+    return _chart(drawn, flat, ends, svg.ticks(*ends, 6), "step", title, words, height)
 
 
 def score_grid(scores: dict, levels: dict, title) -> str:
@@ -57,8 +110,7 @@ def score_grid(scores: dict, levels: dict, title) -> str:
             parts.append(f'<path d="M{place:.1f} {TOP - 6}V{bottom + 4}" stroke="currentColor" stroke-opacity="0.2"/>')
             parts.append(svg.text(place, bottom + 19, svg.number(tick), "middle"))
         for level in levels.values():
-            dots = 'stroke="currentColor" stroke-width="1.5" stroke-dasharray="2 3"'
-            parts.append(f'<path d="M{at_x(column, level):.1f} {TOP - 6}V{bottom}" {dots}/>')
+            parts.append(f'<path d="M{at_x(column, level):.1f} {TOP - 6}V{bottom}" {DOTS}/>')
     rows = []
     for number, (arm, found) in enumerate(scores.items()):
         y, row = TOP + ROW * (number + 0.5), [arm]
@@ -90,41 +142,42 @@ def score_grid(scores: dict, levels: dict, title) -> str:
 
 
 def tails(counts: dict, edges, title, x_label) -> str:
-    """Histograms as lines on a logarithmic scale, beside a normal distribution of the same mean and deviation.
+    """Histograms as lines on a logarithmic scale, beside a normal distribution of the same mean and deviation, dotted.
 
-    counts: name -> counts [N] of standardised numbers in bins with edges [N + 1]. Where a line lies above the normal
-    one far from 0 the tail is heavy. title, x_label: plain text. Returns an SVG string. Raises ValueError for others.
+    counts: name -> counts [N] of standardised numbers in bins with edges [N + 1]. A line breaks at an empty bin. Where
+    it lies above the normal one far from 0 the tail is heavy. title, x_label: plain text. Returns an SVG string and a
+    line of words. Raises ValueError for others.
     """
     edges = checks.finite("edges", edges)
     middle, width = (edges[1:] + edges[:-1]) / 2, np.diff(edges)
-    drawn = {}
+    shares = {}
     for name, found in counts.items():
         found = checks.finite(f"counts[{name!r}]", found)
         if found.shape != middle.shape or found.sum() <= 0:
             raise ValueError(f"counts[{name!r}] of shape {found.shape}: must be [{len(middle)}], some above 0")
-        drawn[name] = found / found.sum()
-    floor = 0.5 / max(np.sum(found) for found in counts.values())  # half a row of the data: an empty bin
-    drawn["normal"] = width * np.exp(-(middle**2) / 2) / np.sqrt(2 * np.pi)
-    heights = {name: np.log10(np.maximum(share, floor)) for name, share in drawn.items()}
-    series = [svg.Line(name, middle, height) for name, height in heights.items()]
-    beyond = {name: share[np.abs(middle) > 3].sum() for name, share in drawn.items()}
+        shares[name] = found / found.sum()
+    low = np.log10(0.5 / max(np.sum(found) for found in counts.values()))  # half a row of the data
+    shares["normal"] = width * np.exp(-(middle**2) / 2) / np.sqrt(2 * np.pi)
+    heights = {
+        name: np.log10(share, out=np.full(len(share), np.nan), where=share > 10**low) for name, share in shares.items()
+    }
+    *drawn, normal = (svg.Line(name, middle, height) for name, height in heights.items())
+    beyond = {name: share[np.abs(middle) > 3].sum() for name, share in shares.items()}
     words = "Further than 3 deviations from the mean: " + ", ".join(f"{n} {100 * b:.2f} %" for n, b in beyond.items())
-    chart = svg.chart(series, title, x_label, "log10 of the share in a bin", words, height=280)
-    return chart + show.note(words + ".")
+    powers = [(power, f"{svg.number(100 * 10.0**power)} %") for power in range(int(np.ceil(low)), 1)]
+    return _chart(drawn, [normal], (low, 0), powers, x_label, title, words, 280) + show.note(words + ".")
 
 
 def training_page(rows, levels: dict, every: int) -> str:
-    """For each task the learning curves of all arms, means over the spoilt logs. rows: `offline.robustness.results`.
-
-    levels: task -> name -> level; every: steps between two scores. Returns HTML; without rows it says so.
+    """For each task and spoilt log the learning curves of its arms. rows: `offline.robustness.results`; levels: task
+    -> name -> level; every: steps between two scores. Returns HTML; without rows it says so.
     """
     page = ""
-    for task in rows["task"].unique() if len(rows) else ():
-        here = rows[(rows["task"] == task) & (rows["condition"] != "clean")]
-        means = here.groupby(["arm", "seed"], sort=False)["score"].apply(lambda s: np.mean(list(s), axis=0))
-        curves = {arm: np.stack(list(means[arm])) for arm in here["arm"].unique()}
-        steps = every * np.arange(1, 1 + len(next(iter(means))))
-        page += score_curves(curves, steps, levels[task], f"{task}: score on spoilt logs")
+    for (task, condition), here in rows.groupby(["task", "condition"], sort=False) if len(rows) else ():
+        if condition != "clean":
+            curves = {arm: np.stack(list(found["score"])) for arm, found in here.groupby("arm", sort=False)}
+            steps = every * np.arange(1, 1 + len(here["score"].iloc[0]))
+            page += score_curves(curves, steps, levels[task], f"{task}, {condition} spoilt: score", height=230)
     return page or show.note("The first learner is still at work.")
 
 
@@ -140,13 +193,12 @@ def final_page(rows, levels: dict) -> str:
 
 
 def tails_page(rows, task, spoilt_column, show, edges) -> str:
-    """`tails` of IQL on the clean and the spoilt log and of RIQL on the spoilt one, summed over seeds. show: "target"
-    or "error"; edges: of the histograms in the rows. Returns HTML."""
-    wanted = {
-        "IQL, clean log": ("IQL", "clean"),
-        "IQL, spoilt": ("IQL", spoilt_column),
-        "RIQL, spoilt": ("RIQL", spoilt_column),
-    }
+    """`tails` of RIQL and IQL, first on the clean log, then on the spoilt one, summed over seeds. show: "target" or
+    "error"; edges: of the histograms in the rows. Returns HTML."""
     here = rows[rows["task"] == task].set_index(["arm", "condition"])[f"{show} histogram"]
-    counts = {name: np.sum(list(here.loc[[key]]), axis=0) for name, key in wanted.items()}
-    return tails(counts, edges, f"{task}, {spoilt_column} spoilt: {show}s of Q", "standard deviations from the mean")
+    page = ""
+    for condition, log in (("clean", "clean log"), (spoilt_column, f"{spoilt_column} spoilt")):
+        counts = {arm: np.sum(list(here.loc[[(arm, condition)]]), axis=0) for arm in ("RIQL", "IQL")}
+        title = f"{task}, {log}: {show}s of Q, share in a bin, each line ten times the one below"
+        page += tails(counts, edges, title, "standard deviations from the mean")
+    return page

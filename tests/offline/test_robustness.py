@@ -112,3 +112,35 @@ def test_means_over_tasks_and_contrasts_by_hand():
     assert result.estimate == pytest.approx(6) and result.seeds == 2 and result.low < 5 < 7 < result.high
     with pytest.raises(ValueError, match="among those of B: noisy"):
         robustness.by_seed(found, "B", ["clean"])
+
+
+def test_one_lie_beside_the_truth(small):
+    table, log = robustness.lie("pendulum", "dynamics", 7), robustness.clean("pendulum", 7)
+    spoilt = robustness.spoilt("pendulum", "dynamics", 7)
+    row = np.flatnonzero((spoilt.next_observations != log.next_observations).any(axis=1))[0]
+    np.testing.assert_allclose(table.loc["in the log"], spoilt.next_observations[row], atol=0.005)
+    shift = (spoilt.next_observations - log.next_observations)[row] / log.next_observations.std(axis=0)
+    np.testing.assert_allclose(table.loc["deviations"], shift, atol=0.006)
+    assert list(table) == ["cos angle", "sin angle", "speed (rad/s)"] and 0 < np.abs(shift).max() <= 1
+    assert robustness.lie("pendulum", "rewards", 7).shape == (3, 1)
+    with pytest.raises(ValueError, match="condition='clean': must be one of 'observations'"):
+        robustness.lie("pendulum", "clean", 7)
+
+
+def test_tables_of_means_and_of_what_no_clause_tests():
+    level = {("RIQL", "clean"): 0.9, ("RIQL", "dynamics"): 0.7, ("IQL", "clean"): 0.8, ("IQL", "dynamics"): 0.3}
+    level |= {("TD3+BC", "clean"): 0.1, ("TD3+BC", "dynamics"): 0.1}
+    found = pd.DataFrame(
+        {"task": task, "arm": arm, "condition": c, "seed": seed, "final": x + seed / 5, "error kurtosis": 10 * x * sign}
+        for (arm, c), x in level.items()
+        for task, sign in (("t", 1), ("u", -1))
+        for seed in (0, 1)
+    )
+    wide = robustness.means(found[found["arm"] != "BC"].drop(index=found.index[-1]), "final")
+    assert wide.loc[("t", "IQL"), ("final", "dynamics")] == "0.40" and list(wide["final"]) == ["clean", "dynamics"]
+    table = robustness.undeclared(found)["estimate"]
+    assert table["score, RIQL: all spoilt - clean"] == table["score, RIQL: dynamics - clean"] == -0.2
+    assert table["score, clean: IQL - TD3+BC"] == 0.7
+    assert table["kurtosis of errors, t, IQL: dynamics - clean"] == -5
+    assert table["kurtosis of errors, u, IQL: dynamics - clean"] == 5  # opposite signs that a mean would hide
+    assert table["kurtosis of errors, t, dynamics: RIQL - IQL"] == 4

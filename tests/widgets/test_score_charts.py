@@ -6,14 +6,23 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rlkit.widgets.score_charts import final_page, score_curves, score_grid, tails, tails_page, training_page
+from rlkit.widgets import svg
+from rlkit.widgets.score_charts import DOTS, final_page, score_curves, score_grid, tails, tails_page, training_page
 
 
 def test_curves_say_each_arm_at_the_last_step_and_draw_the_levels():
     curves = {"A": np.array([[0.0, 0.5], [0.2, 0.7]]), "B <i>": np.array([[0.1, 0.1]])}
     page = score_curves(curves, [500, 1000], {"expert": 1.0}, "score")
     assert "A: 0.6 at step 1,000" in page and "B &lt;i&gt;: 0.1 at step 1,000" in page and "<i>" not in page
-    assert "expert" in page and page.count('fill-opacity="0.28"') == 1  # a band for two seeds, none for one
+    assert "expert 1" in page and page.count('fill-opacity="0.28"') == 1  # a band for two seeds, none for one
+    assert page.count(svg.COLOURS[0]) > 0 < page.count(svg.COLOURS[1]) and svg.COLOURS[2] not in page  # levels: none
+    assert page.count(DOTS) == 2  # the level and its name
+
+
+def test_curves_of_one_look_stand_in_the_middle():
+    page = score_curves({"A": np.array([[0.5]])}, [500], {}, "score", height=200)
+    (x, y) = re.findall(r"translate\(([\d.]+) ([\d.]+)\)", page)[0]
+    assert float(x) == pytest.approx((62 + 550) / 2, abs=1) and float(y) == pytest.approx((28 + 158) / 2, abs=1)
 
 
 def test_curves_of_another_length_are_refused():
@@ -45,6 +54,15 @@ def test_tails_count_what_lies_beyond_three_deviations():
     edges = np.array([-4.5, -3.5, -0.5, 0.5, 3.5, 4.5])
     page = tails({"heavy": [5, 10, 70, 10, 5], "light": [0, 10, 80, 10, 0]}, edges, "t", "deviations")
     assert "heavy 10.00 %" in page and "light 0.00 %" in page and "normal" in page
+    assert ">10 %</text>" in page and ">100 %</text>" in page  # the scale is read in percent
+    heavy, light = (page.count(svg.marker(n, 0, 0)[:30]) for n in (0, 1))
+    assert (heavy, light) == (5 + 1, 3 + 1)  # a mark for each bin that is not empty, and one beside the name
+
+
+def test_a_line_breaks_at_an_empty_bin():
+    page = tails({"a": [5, 10, 0, 10, 5]}, np.arange(6.0), "t", "x")
+    (path,) = re.findall(rf'd="(M[^"]*)" stroke="{svg.COLOURS[0]}"[^>]*/><path d="M558', page)
+    assert path.count("M") == 2 and path.count("L") == 2
 
 
 def test_tails_refuse_other_shapes_and_empty_histograms():
@@ -70,9 +88,14 @@ def test_pages_put_the_rows_of_a_run_in_their_places():
         for seed in (0, 1)
     )
     levels = {"t": {"expert": 1.0}}
-    page = training_page(rows, levels, 500)
-    assert "RIQL: 0.9 at step 1,000" in page and page.count("<svg") == 1
+    more = pd.concat([rows, rows[:2].assign(arm="no Huber", condition="dynamics", score=[[0.0, 0.1]] * 2)])
+    more = pd.concat([more, rows[4:6].assign(condition="rewards")])
+    page = training_page(more, levels, 500)
+    assert page.count("<svg") == 2 and page.count("no Huber: 0.1 at step 1,000") == 1  # one picture for each spoilt log
+    assert "t, dynamics spoilt: score" in page and "clean" not in page and page.count("RIQL: 0.9 at step 1,000") == 2
     assert "first learner" in training_page(rows.iloc[:0], levels, 500)
     assert final_page(rows, levels).count("<circle") == 8
-    edges = np.array([-4.5, -3.5, 3.5, 4.5])
-    assert "IQL, spoilt 19.05 %" in tails_page(rows, "t", "dynamics", "error", edges)  # 4 of 21, over both seeds
+    rows.loc[rows["condition"] == "clean", "error histogram"] = pd.Series([[0, 10, 0]] * len(rows))
+    page = tails_page(rows, "t", "dynamics", "error", np.array([-4.5, -3.5, 3.5, 4.5]))
+    clean, spoilt = page.split("t, dynamics spoilt")[0], page.split("t, dynamics spoilt")[-1]
+    assert "RIQL 0.00 %, IQL 0.00 %" in clean and "RIQL 19.05 %, IQL 19.05 %" in spoilt  # 4 of 21, over both seeds
