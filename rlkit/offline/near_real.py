@@ -7,6 +7,7 @@ import functools
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 
 from rlkit import checks, envs
 from rlkit.evaluations import of_kind
@@ -85,6 +86,45 @@ def results(run, value="score") -> dict:
     for (arm, task), here in rows.groupby(["arm", "task"], sort=False) if len(rows) else ():
         found.setdefault(arm, {})[task] = np.array(here.sort_values("seed")[value].tolist())
     return found
+
+
+def means(found) -> pd.DataFrame:
+    """Mean scores over seeds, [arm, task], then over the tasks without HISTORY, and over those without the rocket.
+
+    found: arm -> task -> scores [S], of `results`; a task that was not run is left out.
+    """
+    table = pd.DataFrame(found).map(np.mean).T
+    tasks = [task for task in TASKS if task in table]
+    table["mean of tasks"] = table[tasks].mean(axis=1)
+    table["without the rocket"] = table[[task for task in tasks if task != "rocket"]].mean(axis=1)
+    return table
+
+
+def looks(run, task) -> tuple[dict, np.ndarray]:
+    """(arm -> scores while it trained [S, N], their steps [N]) of all learners that were trained on a task."""
+    found = {arm: tasks[task] for arm, tasks in results(run, "curve").items() if task in tasks}
+    curves = {arm: curve for arm, curve in found.items() if curve.shape[1]}
+    return curves, EVERY * np.arange(1, 1 + max((curve.shape[1] for curve in curves.values()), default=0))
+
+
+def last_looks(run) -> pd.DataFrame:
+    """What the last EVERY steps brought, in words, [arm, task]: the mean change of the score, how many seeds rose."""
+    words = {}
+    for task in (*TASKS, HISTORY):
+        for arm, curve in looks(run, task)[0].items():
+            change = curve[:, -1] - curve[:, -2]  # [S]
+            mean = round(change.mean(), 2) + 0.0  # no "-0.00"
+            words.setdefault(task, {})[arm] = f"{mean:+.2f} ({(change > 0).sum()} of {len(change)} rose)"
+    return pd.DataFrame(words)
+
+
+def answer(act, observations, move) -> str:
+    """How a policy's action changes if all observations are moved: the mean change, and the share of rows that fall.
+
+    act(observations [N, O]) -> actions [N, 1]; move: [O], added to each row of observations.
+    """
+    change = act(observations + np.float32(move)) - act(observations)  # [N, 1]
+    return f"{change.mean():+.3f} (falls in {(change < 0).mean():.0%})"
 
 
 def played(kept, arm, task, episodes=6, seed=7):

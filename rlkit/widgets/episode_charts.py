@@ -1,5 +1,7 @@
 """One episode of several policies in a near-real world: what the plant did, and what each policy did to it."""
 
+import re
+
 import numpy as np
 
 from rlkit import checks
@@ -13,16 +15,18 @@ SEEN = {  # world -> column of the state that is drawn, its sign, its name; leve
 }
 
 
-def episode_page(simulator, played: dict, episode: int) -> str:
+def episode_page(simulator, played: dict, episode: int, order) -> str:
     """Charts of one episode as HTML: the state that matters, with its target or limits, and the first action.
 
-    simulator: one of the worlds of SEEN. played: arm -> envs.Trajectories, all of the same starts and noise. A rocket's
-    path comes first; meals are named below. Returns are said in words. Raises ValueError for another world, or an
-    episode that is not among them.
+    simulator: one of the worlds of SEEN. played: arm -> envs.Trajectories, all of the same starts and noise. order: the
+    arms of all pictures of a notebook; each keeps the colour, dash and mark of its place there, and target and limits
+    have the next one. A rocket's path comes first; meals are named below. Returns are said in words. Raises ValueError
+    for another world, an episode that is not among them, or an arm that is not in the order.
     """
     column, sign, words, levels, action = SEEN[checks.one_of("simulator", simulator.name, tuple(SEEN))]
     state, path, pushes, returns = [], [], [], []
     for arm, p in played.items():
+        checks.one_of("arm", arm, tuple(order))
         if not 0 <= episode < len(p.lengths):
             checks.fail("episode", episode, f"0 to {len(p.lengths) - 1}")
         end = p.lengths[episode]
@@ -42,5 +46,15 @@ def episode_page(simulator, played: dict, episode: int) -> str:
     charts = [(state, "step", words), (pushes, "step", f"{action}, from -1 to 1")]
     if simulator.name == "rocket":
         charts = [(path, "x, m", "height, m"), *charts]
-    drawn = "".join(svg.chart(lines, y, x, y, said, height=230) for lines, x, y in charts)
-    return drawn + show.note(said)
+    drawn = [_placed(svg.chart(lines, y, x, y, said, height=230), lines, list(order)) for lines, x, y in charts]
+    return "".join(drawn) + show.note(said)
+
+
+def _placed(chart: str, lines: list, order: list) -> str:
+    """The chart with each line in the colour, dash and mark of its place in order, or of the next one after it."""
+    swaps = {}
+    for number, line in enumerate(lines):
+        place = order.index(line.label) if line.label in order else len(order)
+        marks = (svg.marker(n, 0, 0).split("translate(0.0 0.0)") for n in (number, place))
+        swaps |= {svg.stroke(number): svg.stroke(place), **dict(zip(*marks, strict=True))}
+    return re.sub("|".join(map(re.escape, swaps)), lambda found: swaps[found.group()], chart)

@@ -7,13 +7,15 @@ from rlkit.html import COLOURS, DASHES, table
 from rlkit.widgets import lines, show, svg
 
 LEFT, ROW, TOP, WIDTH = 132, 24, 76, 760  # px: room for names, height of a row, room for heads, width of all
+CUT = 'class="cut"'  # marks the arrows of intervals that are cut
 
 
 def task_grid(scores: dict, levels: dict, title) -> str:
     """A row for each arm, a column for each task, as HTML: seeds as faint dots, their mean on its 95 % interval.
 
     scores: arm -> task -> values [S]; an arm may lack a task. levels: name -> task -> level, vertical lines of each
-    column; the heads name them by their strokes. All columns share one scale, and what leaves it is cut at the edge.
+    column; the heads name them by their strokes. All columns share one scale; an interval that leaves it
+    ends in an arrow at the edge.
     Intervals are Student's t over seeds. The numbers stand below as a table. title: plain text. Raises ValueError
     without scores.
     """
@@ -44,18 +46,19 @@ def task_grid(scores: dict, levels: dict, title) -> str:
     for number, (arm, found) in enumerate(scores.items()):
         y = TOP + ROW * (number + 0.5)
         parts.append(svg.text(LEFT - 6, y + 4, svg.short(arm, 19), "end"))
-        cells = [_cell(parts, number, y, found[t], lambda v, c=c: at_x(c, v)) if t in found else "–"
+        cells = [_cell(parts, number, y, found[t], lambda v, c=c: at_x(c, v), (low, high)) if t in found else "–"
                  for c, t in enumerate(tasks)]  # fmt: skip
         records.append([arm, *cells])
     for name, found in levels.items():
         records.append([f"line: {name}", *(svg.number(found[t], 2) if t in found else "–" for t in tasks)])
     spoken = "; ".join(f"{r[0]}: {', '.join(f'{t} {w}' for t, w in zip(tasks, r[1:], strict=True))}" for r in records)
     picture = svg.frame("".join(parts), WIDTH, bottom + 28, title, spoken)
-    note = show.note("Dots: seeds. Mark: their mean, on its 95 % interval.")
-    return picture + note + show.details("The numbers as a table", table(("", *tasks), records, title))
+    said = "Dots: seeds. Mark: their mean, on its 95 % interval."
+    said += " Arrow: the interval goes on beyond the edge; the table has its end." if CUT in picture else ""
+    return picture + show.note(said) + show.details("The numbers as a table", table(("", *tasks), records, title))
 
 
-def _cell(parts: list, number: int, y: float, values, at_x) -> str:
+def _cell(parts: list, number: int, y: float, values, at_x, scale) -> str:
     """Draw one arm on one task; returns its mean and interval in words."""
     values = np.asarray(values, dtype=float)
     said = svg.number(values.mean(), 2)
@@ -66,6 +69,9 @@ def _cell(parts: list, number: int, y: float, values, at_x) -> str:
         a, b = at_x(np.array(ends))
         colour = COLOURS[number % len(COLOURS)]
         parts.append(f'<path d="M{a:.1f} {y:.1f}H{b:.1f}" stroke="{colour}" stroke-width="2"/>')
+        for x, cut, out in ((a, ends[0] < scale[0], -6), (b, ends[1] > scale[1], 6)):
+            if cut:
+                parts.append(f'<path {CUT} d="M{x:.1f} {y - 4:.1f}l{out} 4l{-out} 4" stroke="{colour}"/>')
         said += f" ({svg.number(ends[0], 2)} to {svg.number(ends[1], 2)})"
     parts.append(svg.marker(number, float(at_x(values.mean())), y))
     return said

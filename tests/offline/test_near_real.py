@@ -55,6 +55,33 @@ def test_a_learner_is_trained_tested_and_kept(tmp_path):
     assert near_real.results(run)["BC"]["glucose"] == pytest.approx([rows[0]["score"], rows[1]["score"]])
 
 
+def test_means_are_over_seeds_and_then_over_tasks_without_history():
+    scores = {"delay-pipe": [0.2, 0.4], "pipe, history": [9.0, 9.0], "rocket": [0.0, 0.2]}
+    table = near_real.means({"BC": {task: np.array(found) for task, found in scores.items()}})
+    assert table.loc["BC"].to_dict() == pytest.approx(
+        {"delay-pipe": 0.3, "pipe, history": 9, "rocket": 0.1, "mean of tasks": 0.2, "without the rocket": 0.3}
+    )
+
+
+def test_the_last_looks_say_what_the_last_steps_brought(tmp_path):
+    run, row = Run.create("near-real", {"seeds": [0, 1]}, root=tmp_path), {"kind": "row", "task": "rocket"}
+    rows = [row | {"arm": "BC", "seed": s, "curve": c} for s, c in ((0, [9, 0.1, 0.3]), (1, [9, 0.2, 0.1]))]
+    rows += [row | {"arm": "expert", "seed": s, "curve": []} for s in (0, 1)]
+    run.record(Step(0, {"score": 0.0}, rows))
+    assert near_real.last_looks(run).T.to_dict() == {"BC": {"rocket": "+0.05 (1 of 2 rose)"}}
+    curves, steps = near_real.looks(run, "rocket")
+    assert list(curves) == ["BC"] and curves["BC"].shape == (2, 3) and steps.tolist() == [500, 1000, 1500]
+    assert near_real.looks(run, "glucose")[0] == {}
+
+
+def test_an_answer_is_the_change_of_the_action():
+    seen = np.array([[0.0, 1.0], [1.0, 0.0], [2.0, 0.0], [3.0, 0.0]], dtype=np.float32)
+    act = lambda observations: (observations[:, :1] - 2) ** 2  # noqa: E731  # 4, 1, 0, 1
+    assert near_real.answer(act, seen, [1, 0]) == "+0.000 (falls in 50%)"  # -3, -1, 1, 3
+    assert near_real.answer(act, seen, [0, 5]) == "+0.000 (falls in 0%)"
+    assert near_real.answer(act, seen, [2, 0]) == "+2.000 (falls in 25%)"  # -4, 0, 4, 8
+
+
 def test_an_unknown_task_is_refused():
     with pytest.raises(ValueError, match="task='boiler': must be one of"):
         near_real.world("boiler")

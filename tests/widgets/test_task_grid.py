@@ -30,6 +30,13 @@ def test_an_interval_wider_than_the_column_is_cut_at_its_edge():
     page = task_grid({"A": {"pipe": [0.0, 1.0]}}, {}, "scores")
     a, b = map(float, re.search(r'<path d="M([\d.]+) [\d.]+H([\d.]+)" stroke="#', page).groups())
     assert 132 <= a < b <= 760
+    arrows = re.findall(r'<path class="cut" d="M([\d.]+) [\d.]+l(-?6) 4', page)
+    assert [(float(x), out) for x, out in arrows] == [(a, "-6"), (b, "6")] and "beyond the edge" in page
+
+
+def test_an_interval_inside_the_column_has_no_arrow():
+    page = task_grid({"A": {"pipe": [0.4, 0.41, 0.42]}}, {"expert": {"pipe": 1.0}, "random": {"pipe": 0.0}}, "scores")
+    assert 'class="cut"' not in page and "beyond the edge" not in page
 
 
 def test_without_scores_it_is_refused():
