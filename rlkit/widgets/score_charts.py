@@ -163,7 +163,10 @@ def tails(counts: dict, edges, title, x_label) -> str:
     }
     *drawn, normal = (svg.Line(name, middle, height) for name, height in heights.items())
     beyond = {name: share[np.abs(middle) > 3].sum() for name, share in shares.items()}
-    words = "Further than 3 deviations from the mean: " + ", ".join(f"{n} {100 * b:.2f} %" for n, b in beyond.items())
+    far = edges[:-1][middle > 3].min(initial=np.inf)  # an edge: bins are counted whole
+    words = f"Further than {svg.number(far)} deviations from the mean: " + ", ".join(
+        f"{n} {100 * b:.2f} %" for n, b in beyond.items()
+    )
     powers = [(power, f"{svg.number(100 * 10.0**power)} %") for power in range(int(np.ceil(low)), 1)]
     return _chart(drawn, [normal], (low, 0), powers, x_label, title, words, 280) + show.note(words + ".")
 
@@ -199,6 +202,6 @@ def tails_page(rows, task, spoilt_column, show, edges) -> str:
     page = ""
     for condition, log in (("clean", "clean log"), (spoilt_column, f"{spoilt_column} spoilt")):
         counts = {arm: np.sum(list(here.loc[[(arm, condition)]]), axis=0) for arm in ("RIQL", "IQL")}
-        title = f"{task}, {log}: {show}s of Q, share in a bin, each line ten times the one below"
+        title = f"{task}, {log}: share of {show}s in a bin"
         page += tails(counts, edges, title, "standard deviations from the mean")
     return page

@@ -53,7 +53,12 @@ def test_grid_without_scores_is_refused():
 def test_tails_count_what_lies_beyond_three_deviations():
     edges = np.array([-4.5, -3.5, -0.5, 0.5, 3.5, 4.5])
     page = tails({"heavy": [5, 10, 70, 10, 5], "light": [0, 10, 80, 10, 0]}, edges, "t", "deviations")
-    assert "heavy 10.00 %" in page and "light 0.00 %" in page and "normal" in page
+    assert (
+        "Further than 3.5 deviations" in page
+        and "heavy 10.00 %" in page
+        and "light 0.00 %" in page
+        and "normal" in page
+    )
     assert ">10 %</text>" in page and ">100 %</text>" in page  # the scale is read in percent
     heavy, light = (page.count(svg.marker(n, 0, 0)[:30]) for n in (0, 1))
     assert (heavy, light) == (5 + 1, 3 + 1)  # a mark for each bin that is not empty, and one beside the name
