@@ -151,6 +151,13 @@ def keep(run: Run, key: str) -> pathlib.Path:
     return target
 
 
+def stored(key: str, run: Run) -> Run:
+    """The full run that data/results/<key>/ keeps; `run` itself where there is none, and in the full lane, which makes
+    a new one."""
+    folder = paths.data("results", key)
+    return Run.load(folder) if lane() == "slice" and folder.is_dir() else run
+
+
 def notebook(key: str) -> pathlib.Path:
     """notebooks/*/<key, with underscores>.ipynb. Raises ValueError for an unknown key, listing the known ones."""
     root = paths.repository()

@@ -270,3 +270,13 @@ def test_results_are_json_that_a_person_can_read(checkout):
     text = claim.declare().read_text()
     assert '"seeds": [0, 1, 2, 3, 4, 5, 6, 7, 8]' in text and "It  works [0,  1]" in text
     assert json.loads(text)["claim"] == claim.record()
+
+
+def test_the_stored_run_is_read_in_the_slice_alone(tmp_path, monkeypatch):
+    live = Run.create("live", {"seeds": [3]}, root=tmp_path)
+    stored = Run.create("kept", {"seeds": [3, 4]}, root=tmp_path)
+    monkeypatch.setattr(measure.paths, "data", lambda *parts: stored.path if parts[-1] == "known" else tmp_path / "no")
+    monkeypatch.setenv("RLKIT_LANE", "slice")
+    assert measure.stored("known", live).config["seeds"] == [3, 4] and measure.stored("unknown", live) is live
+    monkeypatch.setenv("RLKIT_LANE", "full")
+    assert measure.stored("known", live) is live

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from rlkit import checks, measure, paths
+from rlkit import checks
 from rlkit.evaluations import of_kind
 from rlkit.offline.algorithms.in_sample import in_sample
 from rlkit.offline.algorithms.iql import weights
@@ -144,9 +144,3 @@ def _lead(scores, arm, arms) -> str:
     lead = paired_bootstrap(scores, lambda m: m[arm].mean(-1) - np.mean([m[a].mean(-1) for a in arms], axis=0))
     estimate, low, high = (round(end, 2) + 0.0 for end in lead[:3])  # -0.0 + 0.0 is 0.0
     return f"{estimate:+.2f} ({low:+.2f} to {high:+.2f})"
-
-
-def kept(key: str, run: Run) -> Run:
-    """The full run of a paper that data/results holds; `run` itself in the full lane, or where none is stored."""
-    folder = paths.data("results", key)
-    return Run.load(folder) if measure.lane() == "slice" and folder.is_dir() else run

@@ -9,11 +9,10 @@ import itertools
 import numpy as np
 import pandas as pd
 
-from rlkit import checks, paths
+from rlkit import checks
 from rlkit.evaluations import of_kind
 from rlkit.offline import Agent, transforms
 from rlkit.offline.building import build
-from rlkit.runs import Run
 from rlkit.stats import Interval, paired_bootstrap
 
 CORRUPTED = ("observations", "actions", "rewards", "dynamics")
@@ -88,12 +87,6 @@ def results(run) -> pd.DataFrame:
     """The rows of a run that `train` filled, with a column `final`, the last score; none before the first is done."""
     found = of_kind(run, "row")
     return found.assign(final=found["score"].str[-1]) if len(found) else found
-
-
-def stored(key, otherwise) -> pd.DataFrame:
-    """The results of the full run that data/results/<key>/ holds; `otherwise` where there is none."""
-    kept = paths.data("results", key)
-    return results(Run.load(kept)) if kept.is_dir() else otherwise
 
 
 def levels(tasks) -> dict:

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rlkit import measure, offline
+from rlkit import offline
 from rlkit.offline import blow_ups
 from rlkit.offline.algorithms.iql import expectile_loss
 from rlkit.offline.algorithms.xql import gumbel_loss
@@ -95,16 +95,6 @@ def test_leads_are_over_the_mean_of_a_group_and_paired_by_seed():
     table = blow_ups.leads(found, {"both": ["b", "c"]})
     assert table["mean"].tolist() == [0.5, 0.3, 0.3] and table["best knob"].tolist() == [0.6, 0.4, 0.4]
     assert table["lead over both"].tolist() == ["+0.20 (+0.20 to +0.20)", "–", "–"]  # the same with each seed
-
-
-def test_the_kept_run_is_read_in_the_slice_alone(tmp_path, monkeypatch):
-    live = Run.create("live", {"seeds": [3]}, root=tmp_path)
-    stored = Run.create("kept", {"seeds": [3, 4]}, root=tmp_path)
-    monkeypatch.setattr(blow_ups.paths, "data", lambda *parts: stored.path if parts[-1] == "known" else tmp_path / "no")
-    monkeypatch.setenv("RLKIT_LANE", "slice")
-    assert blow_ups.kept("known", live).config["seeds"] == [3, 4] and blow_ups.kept("unknown", live) is live
-    monkeypatch.setenv("RLKIT_LANE", "full")
-    assert measure.lane() == "full" and blow_ups.kept("known", live) is live
 
 
 def test_no_number_at_the_end_is_left_out_of_the_histogram():

@@ -78,15 +78,7 @@ def test_results_of_a_run_as_far_as_it_has_come(tmp_path):
     assert robustness.results(run)["final"].tolist() == [0.4]
 
 
-def test_what_is_stored_stands_in_for_the_run_and_levels_are_scores(small, tmp_path, monkeypatch):
-    monkeypatch.setattr(robustness.paths, "data", lambda *parts: tmp_path.joinpath(*parts))
-    assert robustness.stored("x", "mine") == "mine"
-    run = Run.create("x", {"seeds": [0]}, root=tmp_path)
-    rows = [{"kind": "row", "arm": "A", "score": [0.7]}]
-    live((step for step in [Step(0, {"score": 0.7}, rows)]), run).wait()
-    (tmp_path / "results").mkdir()
-    run.path.rename(tmp_path / "results" / "x")
-    assert robustness.stored("x", "mine")["final"].tolist() == [0.7]
+def test_levels_are_scores():
     log = robustness.clean("pendulum", 0)
     low, high = log.facts["random_return"], log.facts["expert_return"]
     assert robustness.levels(["pendulum"]) == {
