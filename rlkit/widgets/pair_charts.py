@@ -8,7 +8,6 @@ import numpy as np
 from rlkit import checks
 from rlkit.evaluations import of_kind
 from rlkit.html import table
-from rlkit.offline import goals
 from rlkit.widgets import show, svg
 from rlkit.widgets.score_charts import score_grid
 
@@ -22,6 +21,8 @@ def pair_page(run, pairs, levels: dict) -> str:
     standard error over seeds on either side, sd / sqrt(S): for shares it never leaves 0 to 1, as Student's interval
     does.
     """
+    from rlkit.offline import goals  # needs torch
+
     found, steps, drawn = goals.results(run), run.config["gradient steps"], []
     if not found:
         return show.note("The first learner is still at work.")
@@ -44,6 +45,8 @@ def pair_table(run) -> str:
     Lost: in how many of all (seed, pair) fewer than half of the tries reached the goal at the last look. CPU-seconds:
     of all seeds together, with the making of the data and the looks. Raises ValueError for a run without results.
     """
+    from rlkit.offline import goals  # needs torch
+
     found, rows = goals.results(run), []
     if not found:
         checks.fail("run", run, "a run with results of goals.followed")
