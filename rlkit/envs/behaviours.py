@@ -19,7 +19,7 @@ EPISODES, SEED = 500, 20_240_607  # of `references`
 CRUISE, TURN, BRAKE = 2.0, 1.2, 2.4  # the maze expert: speed, speed at bends (cells per time), braking
 SLOW, NOISE = 0.9, 0.3  # the medium one: its share of CRUISE, noise of its push
 STRAY, STRETCH = 0.045, 20  # chance that a random stretch begins in a step, its mean length in steps
-_known = weakref.WeakKeyDictionary()
+_known, _recipes = weakref.WeakKeyDictionary(), {}  # references: of single simulators, of all of one recipe
 
 
 def behaviour(simulator, quality):
@@ -106,6 +106,26 @@ def stray(steady, size, noise, chance, length):
     return make
 
 
+def proportional_integral(error, gain, integral, most=0.3, noise=0.03):
+    """Factory of a PI controller: actions [B, 1], gain e + I + N(0, noise^2) for e = error(observations) [B], clipped.
+
+    I' = I + integral e, kept within +-most, so that it does not wind up.
+    """
+
+    def make(count, rng):
+        total = np.zeros(count)
+
+        def act(observations):
+            nonlocal total
+            e = error(observations)
+            total = np.clip(total + integral * e, -most, most)
+            return np.clip(gain * e + total + noise * rng.standard_normal(count), -1, 1)[:, None]
+
+        return act
+
+    return make
+
+
 def finite_policy(simulator, quality):
     """The policy [N, A] of a quality for a simulator with an `mdp`: random uniform, expert greedy in the exact q,
     medium the mixture of the two whose exact return over the horizon lies halfway between theirs (by bisection).
@@ -141,13 +161,15 @@ def references(simulator) -> dict:
     simulator: a name of `envs.names()` or a simulator. Over EPISODES episodes from a fixed seed, the same starts and
     noise for all three; exact for finite mazes, by dynamic programming over simulator.horizon steps. optimal: the
     largest that any policy can reach within the horizon (the expert has the discounted return in mind and may earn
-    less), or None where it is not known. Kept in memory.
+    less), or None where it is not known. Kept in memory, once for all simulators of one recipe.
     """
     if isinstance(simulator, str):
         simulator = _named(simulator)
-    if simulator not in _known:
-        _known[simulator] = _measure(simulator)
-    return dict(_known[simulator])
+    recipe = getattr(simulator, "recipe", None)
+    kept, key = (_known, simulator) if recipe is None else (_recipes, repr(recipe))
+    if key not in kept:
+        kept[key] = _measure(simulator)
+    return dict(kept[key])
 
 
 @functools.cache

@@ -7,7 +7,7 @@ delay. The world and its numbers are our own.
 import numpy as np
 
 from rlkit import checks
-from rlkit.envs.behaviours import QUALITIES, wander
+from rlkit.envs.behaviours import QUALITIES, proportional_integral, wander
 
 DELAY = 5  # steps
 FLOW = 0.1  # m of level in one step, at full action
@@ -74,19 +74,8 @@ def behaviour(quality):
     Raises: ValueError for another quality.
     """
     checks.one_of("quality", quality, QUALITIES)
-    return {"random": wander(1, memory=0.9, spread=0.5), "medium": _proportional_integral, "expert": _smith}[quality]
-
-
-def _proportional_integral(count, rng, gain=0.9, integral=0.005, noise=0.03):
-    total = np.zeros(count)
-
-    def act(observations):
-        nonlocal total
-        error = observations[:, 1] - observations[:, 0].astype(float)  # m
-        total = np.clip(total + integral * error, -0.3, 0.3)
-        return np.clip(gain * error + total + noise * rng.standard_normal(count), -1, 1)[:, None]
-
-    return act
+    medium = proportional_integral(lambda seen: seen[:, 1] - seen[:, 0].astype(float), gain=0.9, integral=0.005)  # m
+    return {"random": wander(1, memory=0.9, spread=0.5), "medium": medium, "expert": _smith}[quality]
 
 
 def _smith(count, rng):

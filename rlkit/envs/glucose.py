@@ -7,7 +7,7 @@ external factor that nobody controls. A teaching model, far from anything medica
 import numpy as np
 
 from rlkit import checks
-from rlkit.envs.behaviours import QUALITIES, wander
+from rlkit.envs.behaviours import QUALITIES, proportional_integral, wander
 
 BASE, BASE_INSULIN = 110.0, 15.0  # mg/dL, mU/L
 P1, P2, P3 = 0.01, 0.025, 1.3e-5  # 1/min, 1/min, L/mU/min^2
@@ -88,19 +88,8 @@ def behaviour(quality):
     Raises: ValueError for another quality.
     """
     checks.one_of("quality", quality, QUALITIES)
-    return {"random": wander(1, memory=0.9, spread=0.5), "medium": _proportional_integral, "expert": _bolus}[quality]
-
-
-def _proportional_integral(count, rng, gain=0.2, integral=0.005, noise=0.03):
-    total = np.zeros(count)
-
-    def act(observations):
-        nonlocal total
-        error = observations[:, 0] - 0.2
-        total = np.clip(total + integral * error, -0.3, 0.3)
-        return np.clip(gain * error + total + noise * rng.standard_normal(count), -1, 1)[:, None]
-
-    return act
+    medium = proportional_integral(lambda seen: seen[:, 0] - 0.2, gain=0.2, integral=0.005)
+    return {"random": wander(1, memory=0.9, spread=0.5), "medium": medium, "expert": _bolus}[quality]
 
 
 def _bolus(count, rng, target=-0.09, gain=1.5, rise=1.1, coming=0.26):

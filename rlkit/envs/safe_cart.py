@@ -7,7 +7,7 @@ global safety limit. The world and its numbers are our own.
 import numpy as np
 
 from rlkit import checks
-from rlkit.envs.behaviours import QUALITIES, wander
+from rlkit.envs.behaviours import QUALITIES, proportional_integral, wander
 
 LIMIT = 2.0  # m/s
 STEP = 0.1  # s
@@ -61,19 +61,8 @@ def behaviour(quality):
     Raises: ValueError for another quality.
     """
     checks.one_of("quality", quality, QUALITIES)
-    return {"random": wander(1, memory=0.9, spread=0.5), "medium": _proportional_integral, "expert": _exact}[quality]
-
-
-def _proportional_integral(count, rng, speed=0.5, gain=1.0, integral=0.03, noise=0.03):
-    total = np.zeros(count)
-
-    def act(observations):
-        nonlocal total
-        error = speed - observations[:, 0]
-        total = np.clip(total + integral * error, -0.5, 0.5)
-        return np.clip(gain * error + total + noise * rng.standard_normal(count), -1, 1)[:, None]
-
-    return act
+    medium = proportional_integral(lambda seen: 0.5 - seen[:, 0], gain=1.0, integral=0.03, most=0.5)
+    return {"random": wander(1, memory=0.9, spread=0.5), "medium": medium, "expert": _exact}[quality]
 
 
 def _exact(count, rng, speed=0.9375):

@@ -22,7 +22,7 @@ import torch
 from torch.nn import functional
 
 from rlkit import checks
-from rlkit.offline.algorithms.iql import weights
+from rlkit.offline.algorithms.iql import expectile, weights
 from rlkit.offline.dataset import Dataset
 from rlkit.offline.heads import imitation
 from rlkit.offline.rows import Agent, Rows
@@ -91,7 +91,7 @@ def recoil(
     each seed. shared: batch_size, normalise, evaluate_every, episodes, simulator of `Rows`. agent: to look at while it
     trains. Raises ValueError for other datasets.
     """
-    rows = _continuous(dataset, seeds, shared)
+    rows = Rows(dataset, seeds, discrete=False, **shared)
     first, tau, sharpness = demonstrations(rows), rows.column("tau", tau), rows.column("sharpness", sharpness)
     size, width = rows.observation_size, rows.action_size
     actor = rows.network((size, *hidden, width), learning_rate=learning_rate)
@@ -111,8 +111,7 @@ def recoil(
             target = recoil_target(shown, future, discount)
             old = old_critic(batch.pairs)[..., 0].amin(1)
         advantage = old - value(batch.observations, member=0)[..., 0]
-        side = (tau - (advantage < 0).float()).abs()
-        v_loss = share_loss(side * advantage.square(), (~shown).float())
+        v_loss = share_loss(expectile(advantage, tau), (~shown).float())
         value.descend(v_loss)
         weight = weights(advantage.detach(), sharpness)
         actor.descend((weight * imitation(actor(batch.observations, member=0), batch.actions)).mean(-1))
@@ -122,13 +121,6 @@ def recoil(
         old_critic.track(critic, polyak)
         if rows.due(step, steps):
             yield rows.report(step, agent, value_loss=v_loss, critic_loss=critic_loss, q=q.mean((-1, -2)))
-
-
-def _continuous(dataset, seeds, shared) -> Rows:
-    rows = Rows(dataset, seeds, **shared)
-    if rows.discrete:
-        checks.fail("dataset", dataset, "one with continuous actions")
-    return rows
 
 
 def dual_value_loss(advantage, value, discount: float, chosen) -> torch.Tensor:
@@ -166,7 +158,7 @@ def discriminator_imitation(
     """
     if np.any((checks.finite("smoothing", smoothing) < 0) | (np.asarray(smoothing) >= 0.5)):
         checks.fail("smoothing", smoothing, "at least 0 and below 0.5")
-    rows = _continuous(dataset, seeds, shared)
+    rows = Rows(dataset, seeds, discrete=False, **shared)
     first, smoothing = demonstrations(rows), rows.column("smoothing", smoothing)
     size, width = rows.observation_size, rows.action_size
     actor = rows.network((size, *hidden, width), learning_rate=learning_rate)

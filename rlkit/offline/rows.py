@@ -13,6 +13,7 @@ import torch
 
 from rlkit import checks, envs
 from rlkit.offline.networks import Network
+from rlkit.offline.transforms import hidden_rows
 from rlkit.runs import Step
 
 STREAMS = ("weights", "batches", "noise", "evaluation")
@@ -62,13 +63,22 @@ class Rows:
     observation and action sizes. seeds: integers; one that occurs twice (in two arms) draws the same numbers in both.
     normalise: observations to mean 0 and deviation 1 in each dataset (deviation + 1e-3, as TD3+BC). Sampling follows
     dataset.weights where given. simulator: where policies are evaluated, one or one for each seed; None for the one
-    that each dataset names in its facts, and no evaluation where that is a world of others. Threads only cost on
-    networks this small: torch.set_num_threads(1) is set for this process. Raises ValueError for other lengths, sizes,
-    or action-free transitions.
+    that each dataset names in its facts, and no evaluation where that is a world of others. discrete: the one kind of
+    actions that a learner takes, None for both. Threads only cost on networks this small: torch.set_num_threads(1) is
+    set for this process. Raises ValueError for other lengths, sizes, kinds of actions, or action-free transitions.
     """
 
     def __init__(
-        self, dataset, seeds, *, batch_size=64, normalise=True, evaluate_every=1_000, episodes=10, simulator=None
+        self,
+        dataset,
+        seeds,
+        *,
+        batch_size=64,
+        normalise=True,
+        evaluate_every=1_000,
+        episodes=10,
+        simulator=None,
+        discrete: bool | None = None,
     ):
         torch.set_num_threads(1)
         self.seeds = [checks.seed(seed) for seed in seeds]
@@ -80,6 +90,8 @@ class Rows:
         first = self.datasets[0]
         self.discrete, self.observation_size = first.discrete, first.observations.shape[1]
         self.action_size = first.actions_count if self.discrete else first.actions.shape[1]  # outputs of an actor
+        if discrete is not None and self.discrete != discrete:
+            checks.fail("dataset", first, f"one with {'discrete' if discrete else 'continuous'} actions")
         self.batch_size = checks.positive_int("batch_size", batch_size)
         self.evaluate_every = checks.positive_int("evaluate_every", evaluate_every)
         self.episodes = checks.positive_int("episodes", episodes)
@@ -96,12 +108,12 @@ class Rows:
 
     def _lay_out(self, normalise: bool) -> None:
         """One table [observation, action, reward, next observation, continues] of all different datasets."""
-        different = list({id(data): data for data in self.datasets}.values())
+        different = self.different = list({id(data): data for data in self.datasets}.values())
         means, scales, tables, starts, cumulative, total = {}, {}, [], {}, {}, 0
         for data in different:
             if data.discrete != self.discrete or data.observations.shape[1] != self.observation_size:
                 raise ValueError(f"dataset: {data!r} has other observations or actions than {different[0]!r}")
-            if np.isnan(data.actions).any():
+            if hidden_rows(data).any():
                 raise ValueError("dataset: it holds action-free transitions: must be relabelled, or leave them out")
             scaled = normalise and not self.discrete
             mean = data.observations.mean(0, dtype=np.float64) if scaled else np.zeros(self.observation_size)
@@ -117,7 +129,7 @@ class Rows:
         self.table = torch.from_numpy(np.concatenate(tables))  # [sum of N, 2 O + A + 2]
         self.mean = torch.tensor(np.stack([means[id(d)] for d in self.datasets]), dtype=torch.float32)[:, None]
         self.scale = torch.tensor(np.stack([scales[id(d)] for d in self.datasets]), dtype=torch.float32)[:, None]
-        self._starts = np.array([starts[id(d)] for d in self.datasets])
+        self.starts = np.array([starts[id(d)] for d in self.datasets])
         self._cumulative = [cumulative.get(id(d)) for d in self.datasets]
 
     def network(self, sizes, *, members: int = 1, learning_rate: float = 3e-4, salt: int = 0) -> Network:
@@ -159,7 +171,7 @@ class Rows:
             place = (step - 1) % CHUNK
             if place == 0:
                 chunk = self._indices(generators, CHUNK)
-                rows = torch.from_numpy((chunk + self._starts[:, None]).reshape(CHUNK, -1))
+                rows = torch.from_numpy((chunk + self.starts[:, None]).reshape(CHUNK, -1))
             picked = self.table.index_select(0, rows[place]).view(len(self), self.batch_size, -1)
             actions = picked[..., size : size + width]
             yield (

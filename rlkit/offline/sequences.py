@@ -31,10 +31,8 @@ class Beside:
     """
 
     def __init__(self, rows: Rows, function):
-        different = list({id(data): data for data in rows.datasets}.values())
-        starts = dict(zip(map(id, different), np.cumsum([0, *map(len, different)]), strict=False))
-        self.table = torch.from_numpy(np.concatenate([function(data) for data in different]).astype(np.float32))
-        self.starts = torch.tensor([starts[id(data)] for data in rows.datasets])
+        self.table = torch.from_numpy(np.concatenate([function(data) for data in rows.different]).astype(np.float32))
+        self.starts = torch.from_numpy(rows.starts)
 
     def __call__(self, indices: torch.Tensor) -> torch.Tensor:
         places = indices + self.starts.view(-1, *[1] * (indices.ndim - 1))
@@ -60,8 +58,7 @@ class Windows:
 
     def __init__(self, rows: Rows, context: int):
         self.rows, self.context = rows, checks.positive_int("context", context)
-        different = {id(data): data for data in rows.datasets}
-        to_go = {key: returns_to_go(data) for key, data in different.items()}
+        to_go = {id(data): returns_to_go(data) for data in rows.different}
         self.mean, self.scale = (
             np.array([getattr(to_go[id(data)], name)() for data in rows.datasets])[:, None] for name in ("mean", "std")
         )

@@ -136,3 +136,9 @@ def test_bad_input_gives_one_line(call, message):
     with pytest.raises(ValueError, match=message) as error:
         call()
     assert "\n" not in str(error.value)
+
+
+def test_simulators_of_one_recipe_are_measured_once(monkeypatch):
+    first = envs.references(envs.simulator("glucose"))
+    monkeypatch.setattr("rlkit.envs.behaviours._measure", lambda simulator: pytest.fail("measured again"))
+    assert envs.references(envs.simulator("glucose")) == first

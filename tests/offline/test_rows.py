@@ -165,3 +165,9 @@ def test_a_simulator_that_nobody_can_make_again_has_to_be_passed(dataset):
 def test_datasets_of_one_recipe_share_their_simulator(dataset, other):
     first, second = Rows([dataset, other], [0, 1]).simulators
     assert first is second
+
+
+def test_discrete_rows_without_action_are_refused_as_well():
+    hidden = transforms.hide_actions(build("maze", "random", 300, seed=0), [0])
+    with pytest.raises(ValueError, match="action-free"):
+        Rows(hidden, [0])

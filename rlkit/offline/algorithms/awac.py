@@ -64,9 +64,7 @@ def awac(
     """
     if np.any(checks.finite("temperature", temperature) <= 0):
         checks.fail("temperature", temperature, "above 0")
-    rows = Rows(dataset, seeds, **shared)
-    if rows.discrete:
-        checks.fail("dataset", dataset, "one with continuous actions")
+    rows = Rows(dataset, seeds, discrete=False, **shared)
     return _learn(rows, rows.column("temperature", temperature), steps, discount, polyak, learning_rate, hidden, agent)
 
 

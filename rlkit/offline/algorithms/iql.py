@@ -15,13 +15,18 @@ from rlkit.offline.algorithms.in_sample import in_sample
 from rlkit.offline.rows import Agent, Rows
 
 
+def expectile(difference: torch.Tensor, tau) -> torch.Tensor:
+    """|tau - 1(u < 0)| u^2, elementwise."""
+    side = (difference < 0).float()
+    return (tau - side).abs() * difference.square()
+
+
 def expectile_loss(difference: torch.Tensor, tau) -> torch.Tensor:
     """mean_b |tau - 1(u < 0)| u^2 with u = Q(s, a) - V(s), [S, B] -> [S]: equation 5 of the paper.
 
     tau 0.5 makes V the mean over the data's actions, tau towards 1 their maximum.
     """
-    side = (difference < 0).float()
-    return ((tau - side).abs() * difference.square()).mean(-1)
+    return expectile(difference, tau).mean(-1)
 
 
 def weights(advantage: torch.Tensor, beta, clip: float = 100.0) -> torch.Tensor:

@@ -45,7 +45,7 @@ def rvs(
     rows = Rows(dataset, seeds, **shared)
     targets = checks.finite("targets", targets) if len(targets) else ()
     facts = {}  # (mean, deviation, longest episode, best return) of each different dataset
-    for data in rows.datasets:
+    for data in rows.different:
         average = average_to_go(data)
         facts[id(data)] = average.mean(), average.std() or 1.0, 1 + data.step_of.max(), data.returns.max()
     mean, scale, longest, best = np.array([facts[id(data)] for data in rows.datasets]).T  # [S] each

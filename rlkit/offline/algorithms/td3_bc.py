@@ -8,7 +8,6 @@ Departures from the reference implementation:
 
 import torch
 
-from rlkit import checks
 from rlkit.offline.rows import Agent, Rows
 
 
@@ -48,9 +47,7 @@ def td3_bc(
     imitation, a number or one for each seed; 0 is behaviour cloning. shared: batch_size, normalise, evaluate_every,
     episodes, simulator of `Rows`. agent: an Agent to look at while it trains.
     """
-    rows = Rows(dataset, seeds, **shared)
-    if rows.discrete:
-        checks.fail("dataset", dataset, "one with continuous actions")
+    rows = Rows(dataset, seeds, discrete=False, **shared)
     alpha, size, width = rows.per_row("alpha", alpha), rows.observation_size, rows.action_size
     actor = rows.network((size, *hidden, width), learning_rate=learning_rate)
     critic = rows.network((size + width, *hidden, 1), members=2, learning_rate=learning_rate, salt=1)
