@@ -37,7 +37,7 @@ def growth_page(rows, arm, bound, *, waiting="The first learners are still at wo
         words = ["no number" if s > LOST else svg.number(s, 3) if s < TOP else "beyond 10,000" for s in size]
         last.append((name, *words))
     for level, name in ((bound, "largest return"), (10 * bound, "blown up")):
-        lines.append(svg.Line(f"{svg.number(level)}: {name}", at[[0, -1]], np.log10(np.full(2, level))))
+        lines.append(svg.level(f"{svg.number(level)}: {name}", at, np.log10(level)))
     words = f"Median over seeds. Level lines: {svg.number(bound)}, the largest discounted return, and "
     words += (
         f"{svg.number(10 * bound)}, from where on a seed counts as blown up. A line ends where |Q| is no number any "

@@ -1,7 +1,6 @@
 """RewardCurves: the learning curves of several runs and seeds, live while they grow, static when read later."""
 
 import ipywidgets as widgets
-import numpy as np
 
 from rlkit import checks
 from rlkit.html import escape, table
@@ -145,8 +144,7 @@ class RewardCurves:
         title, axis = f"{metric or 'nothing logged yet'} by step", f"{metric} ({over})" if counts else metric
         levels = references(self.runs, metric)
         ends = [end for line in lines if len(line.x) for end in (line.x[0], line.x[-1])] or [0, 1]
-        ends = np.array([min(ends), max(ends)], dtype=float)
-        drawn = [*lines, *(svg.Line(name, ends, np.full(2, level)) for name, level in levels.items())]
+        drawn = [*lines, *(svg.level(name, sorted(ends), level) for name, level in levels.items())]
         spoken += [f"{name}: {svg.number(level)} at every step, for comparison." for name, level in levels.items()]
         rows = [*rows, *((name, "reference", "–", "–", svg.number(level), "–", "–") for name, level in levels.items())]
         picture = svg.chart(drawn, title, "step", axis, " ".join(spoken))

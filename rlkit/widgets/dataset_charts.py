@@ -12,7 +12,7 @@ MOST = 20  # rows of a path's table
 
 def path(x, y) -> str:
     """An episode's path: a line from a circle to a square, in the text's colour over any ground."""
-    line = svg._path(x, y)
+    line = svg.path(x, y)
     marks = f'<circle cx="{x[0]:.1f}" cy="{y[0]:.1f}" r="5" fill="currentColor"/>'
     marks += f'<rect x="{x[-1] - 5:.1f}" y="{y[-1] - 5:.1f}" width="10" height="10" fill="currentColor"/>'
     return f'<path d="{line}" stroke="currentColor" stroke-width="1.8" stroke-linejoin="round"/>{marks}'

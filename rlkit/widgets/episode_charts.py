@@ -1,7 +1,5 @@
 """One episode of several policies in a near-real world: what the plant did, and what each policy did to it."""
 
-import re
-
 import numpy as np
 
 from rlkit import checks
@@ -24,37 +22,27 @@ def episode_page(simulator, played: dict, episode: int, order) -> str:
     for another world, an episode that is not among them, or an arm that is not in the order.
     """
     column, sign, words, levels, action = SEEN[checks.one_of("simulator", simulator.name, tuple(SEEN))]
-    state, path, pushes, returns = [], [], [], []
+    order, (state, path, pushes, returns) = tuple(order), ([], [], [], [])
     for arm, p in played.items():
-        checks.one_of("arm", arm, tuple(order))
+        checks.one_of("arm", arm, order)
         if not 0 <= episode < len(p.lengths):
             checks.fail("episode", episode, f"0 to {len(p.lengths) - 1}")
-        end = p.lengths[episode]
+        end, place = p.lengths[episode], order.index(arm)
         states, steps = p.states[episode, : end + 1], np.arange(end + 1)
-        state.append(svg.Line(arm, steps, sign * states[:, column]))
-        path.append(svg.Line(arm, states[:, 0], states[:, 1]))
-        pushes.append(svg.Line(arm, steps[:-1], p.actions[episode, :end, 0]))
+        state.append(svg.Line(arm, steps, sign * states[:, column], place=place))
+        path.append(svg.Line(arm, states[:, 0], states[:, 1], place=place))
+        pushes.append(svg.Line(arm, steps[:-1], p.actions[episode, :end, 0], place=place))
         returns.append(f"{arm} {p.rewards[episode].sum():.1f}")
     longest = max(len(line.x) for line in state) - 1
-    state += [svg.Line(name, np.array([0, longest]), np.full(2, float(at))) for name, at in levels.items()]
+    state += [svg.level(name, (0, longest), at, len(order)) for name, at in levels.items()]
     said = "Return of this episode: " + ", ".join(returns) + "."
     if simulator.name == "delay-pipe":
-        state.append(svg.Line("target", steps, states[:, 1]))
+        state.append(svg.Line("target", steps, states[:, 1], place=len(order)))
     if simulator.name == "glucose":
         meals = sorted(zip(states[0, 8:11], states[0, 11:], strict=True))
         said += " Meals: " + ", ".join(f"{size:.0f} g at step {when:.0f}" for when, size in meals) + "."
     charts = [(state, "step", words), (pushes, "step", f"{action}, from -1 to 1")]
     if simulator.name == "rocket":
         charts = [(path, "x, m", "height, m"), *charts]
-    drawn = [_placed(svg.chart(lines, y, x, y, said, height=230), lines, list(order)) for lines, x, y in charts]
+    drawn = [svg.chart(lines, y, x, y, said, height=230) for lines, x, y in charts]
     return "".join(drawn) + show.note(said)
-
-
-def _placed(chart: str, lines: list, order: list) -> str:
-    """The chart with each line in the colour, dash and mark of its place in order, or of the next one after it."""
-    swaps = {}
-    for number, line in enumerate(lines):
-        place = order.index(line.label) if line.label in order else len(order)
-        marks = (svg.marker(n, 0, 0).split("translate(0.0 0.0)") for n in (number, place))
-        swaps |= {svg.stroke(number): svg.stroke(place), **dict(zip(*marks, strict=True))}
-    return re.sub("|".join(map(re.escape, swaps)), lambda found: swaps[found.group()], chart)

@@ -50,7 +50,7 @@ def sparkline(gauge: Gauge, series: dict, spoken: str) -> str:
         if v.shape[1] > 1:
             bounds = [np.where(good, at_y(f(v[keep], axis=1)), np.nan) for f in (np.min, np.max)]
             parts.append(f'<path d="{svg._band(x, *bounds)}" fill="{COLOURS[i]}" fill-opacity="0.25"/>')
-        parts.append(f'<path d="{svg._path(x, at_y(line[keep]))}" {svg.stroke(i, 1.8)}/>')
+        parts.append(f'<path d="{svg.path(x, at_y(line[keep]))}" {svg.stroke(i, 1.8)}/>')
         there = np.flatnonzero(good)
         if len(there):
             parts.append(svg.marker(i, float(x[there[-1]]), float(at_y(line[keep][there[-1]]))))

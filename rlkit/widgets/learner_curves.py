@@ -20,15 +20,11 @@ def learner_curves(run: Run, arms, *, waiting="The first learner is still at wor
     found, page = of_kind(run, SCORES), ""
     for learner in found["learner"].unique() if len(found) else ():
         kept = found[found["learner"] == learner]
-        at, drawn = checks.finite("at", kept["at"].tolist()), []
-        for arm in arms:
-            values = np.array(kept[arm].tolist(), dtype=float)  # [points, S]
-            mean, seeds = values.mean(axis=1), values.shape[1]
-            error = values.std(axis=1, ddof=1) / np.sqrt(seeds) if seeds > 1 else np.full(len(at), np.nan)
-            drawn.append(svg.Line(arm, at, mean, mean - error, mean + error))
+        at = checks.finite("at", kept["at"].tolist())
+        drawn = [svg.mean_and_error(arm, at, np.array(kept[arm].tolist(), dtype=float).T) for arm in arms]
         words = "; ".join(f"{line.label} {svg.number(line.y[-1], 2)}" for line in drawn)
         levels = {"behaviour": float(kept["behaviour"].iloc[0]), "expert": 1.0}
-        drawn += [svg.Line(name, at[[0, -1]], np.full(2, level)) for name, level in levels.items()]
+        drawn += [svg.level(name, at, level) for name, level in levels.items()]
         title = f"score of {learner}, 0 random and 1 expert"
         page += svg.chart(drawn, title, "step", title, f"At the last step: {words}.", height=height)
     band = "Line: mean over seeds; band: one standard error each way. Level lines: behaviour, expert."

@@ -28,11 +28,10 @@ def pair_page(run, pairs, levels: dict) -> str:
         return show.note("The first learner is still at work.")
     for arm, share in found.items():
         unseen, looks = share[:, len(pairs) // 2 :].mean(axis=1), share.shape[2]
-        at, mean = steps * np.arange(1, looks + 1) / looks, unseen.mean(axis=0)
-        error = unseen.std(axis=0, ddof=1) / len(unseen) ** 0.5 if len(unseen) > 1 else 0 * mean
-        drawn.append(svg.Line(arm, at, mean, mean - error, mean + error))
+        at = steps * np.arange(1, looks + 1) / looks
+        drawn.append(svg.mean_and_error(arm, at, unseen))
     words = "; ".join(f"{line.label}: {svg.number(line.y[-1], 2)} after {steps:,} steps" for line in drawn)
-    drawn += [svg.Line(name, at[[0, -1]], np.full(2, float(level))) for name, level in levels.items()]
+    drawn += [svg.level(name, at, level) for name, level in levels.items()]
     title = "success on unseen pairs: mean over seeds, and one standard error"
     last = {arm: dict(zip(pairs, share[..., -1].T, strict=True)) for arm, share in found.items()}
     curves = svg.chart(drawn, title, "gradient steps", title, words, height=330)

@@ -82,7 +82,7 @@ def chart(curves: list, bases: list, k: int, label: str = PASS, width: int = 760
         if one.low is not None:
             band = svg._band(x, at_y(one.low), at_y(one.high))
             parts.append(f'<path d="{band}" fill="{colour}" fill-opacity="{0.12 if i < 0 else 0.2}"/>')
-        parts.append(f'<path d="{svg._path(x, y)}" {pen}/><path d="M{right + 12} {end:.1f}h24" {pen}/>')
+        parts.append(f'<path d="{svg.path(x, y)}" {pen}/><path d="M{right + 12} {end:.1f}h24" {pen}/>')
         parts += [_mark(i, *spot) for spot in [*zip(x, y, strict=True), (right + 24, end)]]
         parts.append(svg.text(right + 42, end + 4, name))
     if not lines:

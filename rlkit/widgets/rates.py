@@ -69,7 +69,7 @@ def rates(N, curves, title, x_label="N", y_label="loss", floor=1e-6, span=None, 
         low, high = lines.interval(curves[name].T, "mean")
         band = svg._band(at_x(sizes), at_y(low), at_y(high)) if len(curves[name]) > 1 else ""
         parts.append(f'<path d="{band}" fill="{COLOURS[i % len(COLOURS)]}" fill-opacity="0.18"/>')
-        parts.append(f'<path d="{svg._path(at_x(sizes), at_y(mean))}" {svg.stroke(i)}/>')
+        parts.append(f'<path d="{svg.path(at_x(sizes), at_y(mean))}" {svg.stroke(i)}/>')
         there = np.isfinite(mean)
         parts += [svg.marker(i, x, y) for x, y in zip(at_x(sizes[there]), at_y(mean[there]), strict=True)]
         ends.append(float(at_y(mean[there][-1])) if there.any() else bottom)

@@ -12,13 +12,6 @@ LEFT_OF, TOP_OF, RIGHT_OF = 62, 28, 550  # px of a line chart; the names stand a
 DOTS = 'stroke="currentColor" stroke-width="1.5" stroke-dasharray="2 3"'  # of levels: no arm looks like that
 
 
-def _path(x, y) -> str:
-    """A path through points [N] in px that breaks where y is NaN."""
-    there = np.flatnonzero(np.isfinite(y))
-    stretches = np.split(there, np.flatnonzero(np.diff(there) > 1) + 1)
-    return "".join("M" + "L".join(f"{x[i]:.1f} {y[i]:.1f}" for i in stretch) for stretch in stretches if len(stretch))
-
-
 def _chart(drawn: list, dotted: list, y_ends, y_ticks, x_label, title, words, height) -> str:
     """An arm's line has the colour, dash and mark of its place in `drawn`; dotted lines belong to no arm.
 
@@ -45,13 +38,13 @@ def _chart(drawn: list, dotted: list, y_ends, y_ticks, x_label, title, words, he
         parts.append(svg.text(x, bottom + 19, name, "middle"))
     for n, line in enumerate(drawn):
         if line.low is not None:
-            outline = _path(at_x(np.r_[line.x, line.x[::-1]]), at_y(np.r_[line.high, line.low[::-1]]))
+            outline = svg.path(at_x(np.r_[line.x, line.x[::-1]]), at_y(np.r_[line.high, line.low[::-1]]))
             parts.append(f'<path d="{outline}Z" fill="{COLOURS[n % len(COLOURS)]}" fill-opacity="0.28"/>')
     for n, (line, look) in enumerate(
         [*((line, svg.stroke(n)) for n, line in enumerate(drawn)), *((d, DOTS) for d in dotted)]
     ):
         x, y, at = at_x(line.x), at_y(line.y), TOP_OF + 4 + 17 * n
-        parts.append(f'<path d="{_path(x, y)}" {look}/><path d="M{RIGHT_OF + 8} {at}h24" {look}/>')
+        parts.append(f'<path d="{svg.path(x, y)}" {look}/><path d="M{RIGHT_OF + 8} {at}h24" {look}/>')
         parts.append(svg.text(RIGHT_OF + 38, at + 4, svg.short(line.label, 20)))
         if n < len(drawn):
             parts += [svg.marker(n, a, b) for a, b in zip(x, y, strict=True) if np.isfinite(b)]
@@ -74,9 +67,7 @@ def score_curves(curves: dict, steps, levels: dict, title, height: int = 300) ->
         low, high = (values.min(axis=0), values.max(axis=0)) if len(values) > 1 else (None, None)
         drawn.append(svg.Line(arm, steps, values.mean(axis=0), low, high))
     words = "; ".join(f"{line.label}: {svg.number(line.y[-1], 2)} at step {steps[-1]:,.0f}" for line in drawn)
-    flat = [
-        svg.Line(f"{name} {svg.number(at, 2)}", steps[[0, -1]], np.full(2, float(at))) for name, at in levels.items()
-    ]
+    flat = [svg.level(f"{name} {svg.number(at, 2)}", steps, at) for name, at in levels.items()]
     shown = np.concatenate([np.ravel(v) for v in (*curves.values(), *levels.values(), 0.0, 1.0)])
     ends = shown.min() - 0.04, shown.max() + 0.04
     return _chart(drawn, flat, ends, svg.ticks(*ends, 6), "step", title, words, height)

@@ -26,7 +26,10 @@ _HUGE = 1e300  # beyond it the span of an axis overflows; drawn as a gap, like N
 
 
 class Line(NamedTuple):
-    """One series of a chart; x and y are [N], low and high [N] bound a band around y, raw is (x, y) drawn faintly."""
+    """One series of a chart; x and y are [N], low and high [N] bound a band around y, raw is (x, y) drawn faintly.
+
+    place: whose colour, dash and mark it has; None for its number in the chart.
+    """
 
     label: str
     x: np.ndarray
@@ -34,6 +37,19 @@ class Line(NamedTuple):
     low: np.ndarray | None = None
     high: np.ndarray | None = None
     raw: tuple[np.ndarray, np.ndarray] | None = None
+    place: int | None = None
+
+
+def level(label: str, x, value: float, place: int | None = None) -> Line:
+    """A straight line at one value, from the first to the last of x, to compare with."""
+    return Line(label, np.asarray(x)[[0, -1]], np.full(2, float(value)), place=place)
+
+
+def mean_and_error(label: str, x, values) -> Line:
+    """The mean over seeds of values [S, N] at x [N], in a band of one standard error each way; of one seed, no band."""
+    mean, seeds = values.mean(axis=0), len(values)
+    error = values.std(axis=0, ddof=1) / np.sqrt(seeds) if seeds > 1 else np.full(len(mean), np.nan)
+    return Line(label, x, mean, mean - error, mean + error)
 
 
 def short(text, length: int = 28) -> str:
@@ -89,7 +105,7 @@ def thin(y: np.ndarray, limit: int) -> np.ndarray:
     return np.unique(np.concatenate(keep))
 
 
-def _path(x: np.ndarray, y: np.ndarray) -> str:
+def path(x: np.ndarray, y: np.ndarray) -> str:
     """A path through the points [N] in px; it breaks where y is not a number."""
     pieces, pen = [], "M"
     for a, b in zip(x.tolist(), y.tolist(), strict=True):
@@ -109,7 +125,7 @@ def _band(x: np.ndarray, low: np.ndarray, high: np.ndarray) -> str:
     for start, end in zip(cuts[::2], cuts[1::2], strict=True):
         there = np.arange(start, end)
         back = there[::-1]
-        outlines.append(_path(np.r_[x[there], x[back]], np.r_[high[there], low[back]]) + "Z")
+        outlines.append(path(np.r_[x[there], x[back]], np.r_[high[there], low[back]]) + "Z")
     return "".join(outlines)
 
 
@@ -204,26 +220,26 @@ def chart(lines: list[Line], title, x_label, y_label, description, width: int = 
         x = float(at_x(value))
         parts.append(f'<path d="M{x:.1f} {bottom}v5" stroke="currentColor"/>' + text(x, bottom + 19, name, "middle"))
     parts.append(f'<path d="M{left} {top}V{bottom}H{right}" stroke="currentColor"/>')
-    ends = []
-    for i, line in enumerate(lines):
+    ends, places = [], [i if line.place is None else line.place for i, line in enumerate(lines)]
+    for i, line in zip(places, lines, strict=True):
         colour = COLOURS[i % len(COLOURS)]
         if line.low is not None and line.high is not None:
             outline = _band(at_x(line.x), at_y(line.low), at_y(line.high))
             parts.append(f'<path d="{outline}" fill="{colour}" fill-opacity="0.28"/>')
         if line.raw is not None:  # its rarest spikes may leave the frame: an inner svg cuts them off
-            raw = _path(at_x(line.raw[0]) - left, at_y(line.raw[1]) - top)
+            raw = path(at_x(line.raw[0]) - left, at_y(line.raw[1]) - top)
             place = f'x="{left}" y="{top}" width="{right - left}" height="{bottom - top}"'
             parts.append(f'<svg {place}><path d="{raw}" stroke="{colour}" stroke-opacity="0.25"/></svg>')
-    for i, line in enumerate(lines):
+    for i, line in zip(places, lines, strict=True):
         x, y = at_x(line.x), at_y(line.y)
-        parts.append(f'<path d="{_path(x, y)}" {stroke(i)}/>')
+        parts.append(f'<path d="{path(x, y)}" {stroke(i)}/>')
         there = np.flatnonzero(np.isfinite(y))
         marks = there[np.unique(np.linspace(0, len(there) - 1, 5).astype(int))] if len(there) else []
         parts += [marker(i, x[j], y[j]) for j in marks]
         ends.append(float(y[there[-1]]) if len(there) else bottom)
-    for i, y in enumerate(_spread(ends, 17, top + 4, bottom)):
+    for i, name, y in zip(places, names, _spread(ends, 17, top + 4, bottom), strict=True):
         parts.append(f'<path d="M{right + 8} {y:.1f}h24" {stroke(i)}/>' + marker(i, right + 20, y))
-        parts.append(text(right + 38, y + 4, names[i]))
+        parts.append(text(right + 38, y + 4, name))
     if not any(np.isfinite(finite(line.y)).any() for line in lines):
         parts.append(text((left + right) / 2, (top + bottom) / 2, "no value to draw yet", "middle"))
     return frame("".join(parts), width, height, title, description)
