@@ -6,7 +6,6 @@ import torch
 from torch.nn import functional
 
 LOG_DEVIATION = (-5.0, 2.0)  # of a Gaussian before tanh
-EDGE = 1 - 1e-4  # actions of a dataset can be exactly 1, where the inverse of tanh is infinite
 
 
 def imitation(outputs: torch.Tensor, actions: torch.Tensor) -> torch.Tensor:
@@ -45,13 +44,6 @@ def squashed(outputs: torch.Tensor, noise: torch.Tensor) -> tuple[torch.Tensor, 
     mean, log_deviation = _halves(outputs)
     u = mean + log_deviation.exp() * noise
     return torch.tanh(u), _log_chance(u, noise, log_deviation)
-
-
-def squashed_log_chance(outputs: torch.Tensor, actions: torch.Tensor) -> torch.Tensor:
-    """log pi(a | s) of given actions [..., A] under the policy of `squashed` -> [...]; actions are kept below 1."""
-    mean, log_deviation = _halves(outputs)
-    u = torch.atanh(actions.clamp(-EDGE, EDGE))
-    return _log_chance(u, (u - mean) / log_deviation.exp(), log_deviation)
 
 
 def _halves(outputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

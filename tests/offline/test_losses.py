@@ -5,8 +5,9 @@ import pytest
 import torch
 from scipy.optimize import minimize_scalar
 
+from rlkit.offline import heads
 from rlkit.offline.algorithms import bc, iql, td3_bc
-from rlkit.offline.heads import imitation, squashed, squashed_log_chance
+from rlkit.offline.heads import imitation, squashed
 
 
 @pytest.mark.parametrize("tau", [0.5, 0.7, 0.9, 0.99])
@@ -68,6 +69,13 @@ def test_imitation_of_discrete_actions_is_the_cross_entropy():
     outputs, actions = torch.tensor([[[0.0, np.log(3.0)]]]).float(), torch.tensor([[1]])
     assert float(bc.imitation_loss(outputs, actions)) == pytest.approx(-np.log(0.75))
     assert imitation(torch.zeros(1, 1, 2), torch.tensor([[[0.5, -1.0]]])).tolist() == [[1.25]]
+
+
+def squashed_log_chance(outputs, actions):
+    """log pi(a | s) of given actions [..., A] under the policy of `squashed`, by the inverse of tanh."""
+    mean, log_deviation = heads._halves(outputs)
+    u = torch.atanh(actions.clamp(-1 + 1e-4, 1 - 1e-4))  # at exactly 1 the inverse is infinite
+    return heads._log_chance(u, (u - mean) / log_deviation.exp(), log_deviation)
 
 
 def test_the_squashed_gaussian_is_a_density():
