@@ -100,20 +100,74 @@ def _rate(rate):
     return lambda visits: rate
 
 
-def _learn(mdp, labels, steps, rate, every, draw):
-    """Q-learning in all seeds at once; draw(q, t) -> states, actions, rewards, next states, each [S]."""
+def nothing(t, *real):
+    """No imagined transitions: what `learn` does by default."""
+    return ()
+
+
+def learn(mdp, labels, steps, rate, every, draw, imagine=nothing):
+    """Q-learning in all S seeds at once, from one real transition a step and the imagined ones that follow it.
+
+    draw(q, t) -> (states, actions, rewards, next states), each [S]; imagine(t, states, actions, rewards, next states)
+    -> a sequence of such transitions. Each of them, in this order, is one update, which rate(number of updates of the
+    pair so far) scales. Yields what q_learning says.
+    """
     best = value_iteration(mdp)[1]
     q = np.zeros((len(labels), *mdp.rewards.shape))  # [S, N, A]
     visits, rows = np.zeros_like(q), np.arange(len(q))
     for t in range(steps):
-        states, actions, rewards, next_states = draw(q, t)
-        visits[rows, states, actions] += 1
-        q_update(q, states, actions, rewards, next_states, rate(visits[rows, states, actions]), mdp.discount)
+        real = draw(q, t)
+        for states, actions, rewards, next_states in (real, *imagine(t, *real)):
+            visits[rows, states, actions] += 1
+            q_update(q, states, actions, rewards, next_states, rate(visits[rows, states, actions]), mdp.discount)
         if (t + 1) % every == 0 or t + 1 == steps:
             error = np.abs(q - best).max(axis=(1, 2))  # [S]
             returns = np.array([expected_return(mdp, greedy(table)) for table in q])  # [S]
             tables = [{"seed": label, "q": table.copy()} for label, table in zip(labels, q, strict=True)]
             yield Step(t + 1, {"error": error, "return": returns}, tables)
+
+
+def blocks(generators, shape, length):
+    """A function of t = 0, 1, ... that gives fresh uniforms [S, *shape], drawn `length` steps at a time."""
+    uniforms = None
+
+    def at(t):
+        nonlocal uniforms
+        if t % length == 0:
+            uniforms = np.stack([rng.random((length, *shape)) for rng in generators])  # [S, length, *shape]
+        return uniforms[:, t % length]
+
+    return at
+
+
+def checked_seeds(seeds):
+    """Seeds as a list of integers. Raises ValueError for none at all, or a bad one."""
+    seeds = [checks.seed(seed) for seed in seeds]
+    if not seeds:
+        checks.fail("seeds", seeds, "a list of at least one seed")
+    return seeds
+
+
+def online(mdp, seeds, steps, rate, epsilon, every, imagine=nothing):
+    """q_learning with its arguments checked, and with imagined transitions after each real one."""
+    seeds, steps = checked_seeds(seeds), checks.positive_int("steps", steps)
+    rate, every = _rate(rate), checks.positive_int("every", every)
+    epsilon = float(checks.probability("epsilon", epsilon))
+    uniforms = blocks([np.random.default_rng(seed) for seed in seeds], (3,), BLOCK)
+    rows, first, last = np.arange(len(seeds)), mdp.start.cumsum(), np.flatnonzero(mdp.start)[-1]
+    now = np.full(len(seeds), -1)
+
+    def draw(q, t):
+        nonlocal now
+        act, move, start = uniforms(t).T
+        fresh = np.minimum(np.searchsorted(first, start, side="right"), last)
+        states = np.where((now < 0) | mdp.terminal[now], fresh, now)
+        chance = (1 - epsilon) * shared_best(q[rows, states]) + epsilon / mdp.actions  # [S, A]
+        actions = (act[:, None] >= chance.cumsum(axis=1)[:, :-1]).sum(axis=1)
+        now = mdp.sample(states, actions, move)
+        return states, actions, mdp.rewards[states, actions], now
+
+    return learn(mdp, seeds, steps, rate, every, draw, imagine)
 
 
 def q_learning(mdp, seeds, steps, rate=0.1, epsilon=0.1, every=1_000):
@@ -127,28 +181,7 @@ def q_learning(mdp, seeds, steps, rate=0.1, epsilon=0.1, every=1_000):
     policy; rollouts: one row per seed with its table, {"seed": ..., "q": [N, A]}.
     Raises: ValueError for bad seeds, steps, rate, epsilon or every.
     """
-    seeds, steps = [checks.seed(seed) for seed in seeds], checks.positive_int("steps", steps)
-    rate, every = _rate(rate), checks.positive_int("every", every)
-    if not seeds:
-        checks.fail("seeds", seeds, "a list of at least one seed")
-    epsilon = float(checks.probability("epsilon", epsilon))
-    generators = [np.random.default_rng(seed) for seed in seeds]
-    rows, first, last = np.arange(len(seeds)), mdp.start.cumsum(), np.flatnonzero(mdp.start)[-1]
-    uniforms, now = np.empty((len(seeds), 0, 3)), np.full(len(seeds), -1)
-
-    def draw(q, t):
-        nonlocal uniforms, now
-        if t % BLOCK == 0:
-            uniforms = np.stack([rng.random((BLOCK, 3)) for rng in generators])  # [S, BLOCK, 3]
-        act, move, start = uniforms[:, t % BLOCK].T
-        fresh = np.minimum(np.searchsorted(first, start, side="right"), last)
-        states = np.where((now < 0) | mdp.terminal[now], fresh, now)
-        chance = (1 - epsilon) * shared_best(q[rows, states]) + epsilon / mdp.actions  # [S, A]
-        actions = (act[:, None] >= chance.cumsum(axis=1)[:, :-1]).sum(axis=1)
-        now = mdp.sample(states, actions, move)
-        return states, actions, mdp.rewards[states, actions], now
-
-    return _learn(mdp, seeds, steps, rate, every, draw)
+    return online(mdp, seeds, steps, rate, epsilon, every)
 
 
 def q_learning_offline(mdp, batch, order, rate=0.1, every=1_000):
@@ -168,6 +201,6 @@ def q_learning_offline(mdp, batch, order, rate=0.1, every=1_000):
         checks.fail("order", [int(order.min()), int(order.max())], f"from 0 to {len(batch.states) - 1}")
 
     def draw(q, t):
-        return (column[order[:, t]] for column in batch)
+        return tuple(column[order[:, t]] for column in batch)
 
-    return _learn(mdp, list(range(len(order))), order.shape[1], rate, every, draw)
+    return learn(mdp, list(range(len(order))), order.shape[1], rate, every, draw)

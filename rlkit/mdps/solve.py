@@ -49,8 +49,8 @@ def value_iteration(mdp, tolerance=1e-10):
     return q.max(axis=1), q
 
 
-def _chain(mdp, policy):
-    """The Markov chain of a policy: transitions [N, N] and expected rewards [N]."""
+def chain(mdp, policy):
+    """The Markov chain of a policy [N, A]: transitions [N, N] and expected rewards [N]."""
     policy = _policy(mdp, policy)
     return np.einsum("na,nam->nm", policy, mdp.transitions), (policy * mdp.rewards).sum(axis=1)
 
@@ -61,8 +61,33 @@ def policy_value(mdp, policy):
     Args: policy [N, A], chances of actions. Returns: values [N].
     Raises: ValueError when the policy's shape or a row's sum is wrong.
     """
-    transitions, rewards = _chain(mdp, policy)
+    transitions, rewards = chain(mdp, policy)
     return np.linalg.solve(np.eye(mdp.states) - mdp.discount * transitions, rewards)
+
+
+def policy_iteration(mdp):
+    """The optimal values by Howard's policy iteration: evaluate exactly, act greedily on that, until no action changes
+
+        v = (I - gamma P_pi)^-1 r_pi,   pi(s) <- argmax over a of q_of(mdp, v)[s, a]
+
+    The first policy is greedy on the rewards. An action stays while it is within 1e-12 (relative) of the best, and a
+    round that raises no value was rounding: so no policy comes twice. Each is at least as good everywhere as the one
+    before. Howard (1960); Puterman (1994), section 6.4.
+
+    Returns: (values [N], q [N, A], policies): values = max over a of q, and policies is the list of the actions [N] of
+    each round, the last one optimal; its length is the number of linear solves.
+    """
+    rows, each = np.arange(mdp.states), np.eye(mdp.actions)
+    policies, total = [mdp.rewards.argmax(axis=1)], -math.inf
+    while True:
+        values = policy_value(mdp, each[policies[-1]])
+        q = q_of(mdp, values)
+        best = q.max(axis=1)
+        stays = q[rows, policies[-1]] >= best - TIE * np.maximum(1, np.abs(best))
+        if stays.all() or values.sum() <= total:
+            return best, q, policies
+        total = values.sum()
+        policies.append(np.where(stays, policies[-1], q.argmax(axis=1)))
 
 
 def occupancy(mdp, policy):
@@ -75,7 +100,7 @@ def occupancy(mdp, policy):
 
     Args: policy [N, A]. Returns: [N, A]. Raises: ValueError when the policy's shape or a row's sum is wrong.
     """
-    transitions, _ = _chain(mdp, policy)
+    transitions, _ = chain(mdp, policy)
     visits = np.linalg.solve(np.eye(mdp.states) - mdp.discount * transitions.T, (1 - mdp.discount) * mdp.start)
     return visits[:, None] * policy
 
@@ -88,7 +113,7 @@ def expected_return(mdp, policy, horizon=None):
     """
     if horizon is None:
         return float(mdp.start @ policy_value(mdp, policy))
-    transitions, rewards = _chain(mdp, policy)
+    transitions, rewards = chain(mdp, policy)
     values = np.zeros(mdp.states)  # with no step left
     for _ in range(checks.positive_int("horizon", horizon)):
         values = rewards + transitions @ values
