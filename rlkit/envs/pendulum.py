@@ -55,6 +55,11 @@ class Pendulum:
         seen[:, 0], seen[:, 1], seen[:, 2] = np.cos(states[:, 0]), np.sin(states[:, 0]), states[:, 1]
         return seen
 
+    def place(self, observations):
+        """States [B, 3] that look like observations [B, 3]; the torque of the step before is not seen, and 0."""
+        angle = np.arctan2(observations[:, 1], observations[:, 0]).astype(float)
+        return np.stack([angle, observations[:, 2].astype(float), np.zeros(len(angle))], axis=1)
+
     def step(self, states, actions, noise):
         torque = self.lag * states[:, 2] + (1 - self.lag) * STRONGEST * np.clip(actions[:, 0], -1, 1)
         angle, speed, rewards = move(states[:, 0], states[:, 1], torque)

@@ -35,3 +35,6 @@ class Simulator(Protocol):
     def step(self, states: np.ndarray, actions: np.ndarray, noise: np.ndarray):
         """One step: states [B, D], actions [B, A] (clipped to [-1, 1]) or [B], noise [B, noise_size] ->
         (next states [B, D], rewards [B], terminated [B])."""
+
+    # A world whose observations tell its state may also have place(observations [B, O]) -> states [B, D]: dreams are
+    # compared with what happens from there.

@@ -16,12 +16,20 @@ def returns(agent: Agent, rows: Rows) -> np.ndarray:
 
 def trajectories(agent: Agent, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
     """(returns [S, E], observations [S, E, T + 1, O]) as `returns`; what follows a terminal step repeats it."""
-    episodes, simulators = rows.episodes, rows.simulators
-    if simulators is None:
+    if rows.simulators is None:
         raise ValueError(
             "simulator=None: must be one to evaluate policies in, for the data come from a world of others"
         )
-    generators = [generator(seed, "evaluation") for seed in rows.seeds]
+    return play(agent.act, rows.simulators, rows.seeds, rows.episodes, rows.discrete)
+
+
+def play(act, simulators, seeds, episodes: int, discrete: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """(returns [S, E], observations [S, E, T + 1, O]) of S policies: act(observations [S, E, O]) -> [S, E, A] or [S, E].
+
+    simulators: one for each seed; those that are one object step as one array. Starts and noise are those of the seed's
+    own stream for evaluation, the same each time. Actions that are not numbers count as 0.
+    """
+    generators = [generator(seed, "evaluation") for seed in seeds]
     groups = {}  # rows that share a simulator step as one array
     for row, simulator in enumerate(simulators):
         groups.setdefault(id(simulator), (simulator, []))[1].append(row)
@@ -34,8 +42,8 @@ def trajectories(agent: Agent, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
         (s, members, np.concatenate([starts[r] for r in members]), np.concatenate([noises[r] for r in members], 1))
         for s, members in groups.values()
     ]
-    total, alive = np.zeros((len(rows), episodes)), np.ones((len(rows), episodes), dtype=bool)
-    seen = np.empty((len(rows), episodes, horizon + 1, rows.observation_size), dtype=np.float32)
+    total, alive = np.zeros((len(seeds), episodes)), np.ones((len(seeds), episodes), dtype=bool)
+    seen = np.empty((len(seeds), episodes, horizon + 1, simulators[0].observation_size), dtype=np.float32)
     states = [group[2] for group in groups]
     for t in range(horizon + 1):
         for (simulator, members, _, _), state in zip(groups, states, strict=True):
@@ -43,8 +51,8 @@ def trajectories(agent: Agent, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
         if t == horizon or not alive.any():
             seen[:, :, t + 1 :] = seen[:, :, t : t + 1]
             break
-        actions = agent.act(seen[:, :, t])
-        actions = actions if rows.discrete else np.nan_to_num(actions, posinf=0, neginf=0)
+        actions = act(seen[:, :, t])
+        actions = actions if discrete else np.nan_to_num(actions, posinf=0, neginf=0)
         for number, (simulator, members, _, noise) in enumerate(groups):
             if t >= simulator.horizon:
                 alive[members] = False

@@ -100,10 +100,16 @@ class Network(Flat):
             weights, biases = [w[first] for w in weights], [b[first] for b in biases]
         else:
             x = x.repeat_interleave(self.members, 0)  # [S*M, B, in]
-        for layer, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
-            x = _Value.apply(x, weight, bias) if weight.shape[2] == 1 else torch.baddbmm(bias, x, weight)
-            x = x.relu_() if layer < len(weights) - 1 else x
+        x = through(weights, biases, x)
         return x if member is not None else x.view(self.seeds, -1, *x.shape[1:])
+
+
+def through(weights, biases, x: torch.Tensor) -> torch.Tensor:
+    """R networks with ReLU between their layers: x [R, B, in], weights [R, in, out], biases [R, 1, out] of each layer."""
+    for layer, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
+        x = _Value.apply(x, weight, bias) if weight.shape[2] == 1 else torch.baddbmm(bias, x, weight)
+        x = x.relu_() if layer < len(weights) - 1 else x
+    return x
 
 
 class _Value(torch.autograd.Function):

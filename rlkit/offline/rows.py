@@ -16,7 +16,7 @@ from rlkit.offline.networks import Network
 from rlkit.offline.transforms import hidden_rows
 from rlkit.runs import Step
 
-STREAMS = ("weights", "batches", "noise", "evaluation")
+STREAMS = ("weights", "batches", "noise", "evaluation", "world", "model", "dreams")  # new ones at the end
 CHUNK = 250  # steps whose random numbers are drawn at once: fewer calls, the same numbers
 
 
@@ -35,6 +35,14 @@ class Batch(NamedTuple):
 def generator(seed: int, stream: str) -> np.random.Generator:
     """The generator of one seed for one purpose; streams do not overlap."""
     return np.random.default_rng([checks.seed(seed), STREAMS.index(stream)])
+
+
+def normals(seeds, *shape: int, stream: str = "noise"):
+    """An endless generator of standard normal tensors [S, *shape], each row from the stream of its own seed."""
+    generators = [generator(seed, stream) for seed in seeds]
+    while True:
+        chunk = [g.standard_normal((CHUNK, *shape), dtype=np.float32) for g in generators]
+        yield from torch.from_numpy(np.stack(chunk, 1))
 
 
 def worlds(datasets) -> list | None:
@@ -189,10 +197,7 @@ class Rows:
 
     def noise(self, *shape: int):
         """An endless generator of standard normal tensors [S, *shape], one a step, each row from its own stream."""
-        generators = [generator(seed, "noise") for seed in self.seeds]
-        while True:
-            chunk = [g.standard_normal((CHUNK, *shape), dtype=np.float32) for g in generators]
-            yield from torch.from_numpy(np.stack(chunk, 1))
+        return normals(self.seeds, *shape)
 
     def due(self, step: int, steps: int) -> bool:
         """Whether a learner reports after this step: each `evaluate_every` steps and after the last."""

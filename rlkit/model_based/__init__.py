@@ -1,0 +1,46 @@
+"""Model-based reinforcement learning: learn how the world answers, then plan or train in what was learnt.
+
+>>> from rlkit import envs, model_based
+>>> learner = model_based.mbpo(envs.simulator("pendulum"), seeds=range(5), steps=1_000)   # a generator of Steps
+
+A model is anything with `step(observations [S, B, O], actions [S, B, A], generators) -> (next observations, rewards,
+continues)`; S seeds side by side, one np.random.Generator for each.
+
+    models      Dynamics, an ensemble of Gaussian networks   Exact, the simulator itself
+    data        Replay, transitions of S seeds               Worlds, one copy of a simulator for each seed
+    dreams      imagine(model, policy, starts, horizon, generators) -> Dream
+    learners    sac  mbpo  train_in, all on SoftActorCritic
+"""
+
+import importlib
+
+try:
+    import torch  # noqa: F401
+except ModuleNotFoundError as error:
+    raise ImportError(f'rlkit.model_based needs {error.name}: pip install "rlkit-notebooks[control]"') from error
+
+# What the package offers and the module it lives in: imported when first asked for.
+_HOME = {
+    "Dream": "dreams",
+    "Dynamics": "dynamics",
+    "Ensemble": "ensemble",
+    "Exact": "exact",
+    "Replay": "replay",
+    "SoftActorCritic": "soft_actor_critic",
+    "Worlds": "worlds",
+    "imagine": "dreams",
+    "mbpo": "algorithms.mbpo",
+    "sac": "algorithms.sac",
+    "train_in": "algorithms.train_in",
+}
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str):
+    if name not in _HOME:
+        raise AttributeError(f"module 'rlkit.model_based' has no {name!r}; it has {', '.join(__all__)}")
+    return getattr(importlib.import_module(f"rlkit.model_based.{_HOME[name]}"), name)
+
+
+def __dir__():
+    return __all__

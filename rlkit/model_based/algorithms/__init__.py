@@ -1,0 +1,1 @@
+"""The learners of model-based reinforcement learning, one file each."""
