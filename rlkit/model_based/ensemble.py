@@ -4,7 +4,7 @@ Departures from PETS (Chua et al. 2018, 1805.12114) and MBPO (Janner et al. 2019
 1. Two constants bound the log variance softly (of targets with deviation 1); theirs are learnt.
 2. No weight decay. Each member keeps the weights that were best on held-out rows, looked at ten times in a fit.
 3. A fit takes a fixed number of gradient steps, so that no seed's fit depends on another's.
-4. Each member meets equally many rows of a draw: rows are dealt to the elites at random, not each by a throw of its own.
+4. Each member meets equally many rows of a draw: rows are dealt to the elites at random, not each by its own throw.
 """
 
 import math
