@@ -43,8 +43,11 @@ _WORLDS = {
     "maze-risky": ("maze", "Maze", {"layout": "risky"}),
     "delay-pipe": ("delay_pipe", "DelayPipe", {}),
     "glucose": ("glucose", "Glucose", {}),
+    "mountain-car": ("mountain_car", "MountainCar", {}),
     "rocket": ("rocket", "Rocket", {}),
     "safe-cart": ("safe_cart", "SafeCart", {}),
+    "fishery": ("fishery", "Fishery", {}),
+    "fishery-one-species": ("fishery", "SingleFishery", {}),
 }
 
 
