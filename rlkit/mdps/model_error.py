@@ -69,8 +69,8 @@ def compounding(mdp, model, policy, steps):
 
     with eps_tv = max over (s, a) of 1/2 ||P - Phat||_1: a total variation, so never above 1, though the bound is not
     cut there. Why: coupled as well as can be, the two part in a step with a chance of at most eps_tv, so they are
-    together after t steps with at least (1 - eps_tv)^t >= 1 - t eps_tv. Kearns and Singh (2002); Janner et al. (2019),
-    lemma B.2. What is gone by no later than the discount forgets it: hence the one factor 1 / (1 - gamma) more.
+    together after t steps with at least (1 - eps_tv)^t >= 1 - t eps_tv. Janner et al. (2019), lemma B.2. Weighted with
+    gamma^t span(r) and summed over t, the bound is worst_case of simulation_gap for a model with the right rewards.
 
     Args: mdp, model: as in simulation_gap; policy [N, A]; steps: a positive integer.
     Returns: (distance [steps], bound [steps]).

@@ -48,7 +48,7 @@ def deep_sea(size=10, discount=0.99):
     rewards[corner, 1] += 1.0
     terminal = np.arange(len(cells) + 2) >= ground
     _ends(transitions, terminal)
-    names = ("S", *"." * (len(cells) - 1), ".", "G")
+    names = ("S", *"." * len(cells), "G")
     positions = np.array([*cells, (size, 0), (size, size)])
     return FiniteMDP(transitions, rewards, np.eye(len(cells) + 2)[0], discount, terminal, names, positions)
 
@@ -126,7 +126,7 @@ def random_mdp(states=20, actions=4, branching=3, seed=0, discount=0.9):
     rng = np.random.default_rng(checks.seed(seed))
     ends = rng.random((states, actions, states)).argsort(axis=2)[..., :branching]
     transitions = np.zeros((states, actions, states))
-    chances = rng.dirichlet(np.ones(branching), size=(states, actions))
-    np.put_along_axis(transitions, ends, chances, axis=2)
+    cuts = np.sort(rng.random((states, actions, branching - 1)), axis=2)
+    np.put_along_axis(transitions, ends, np.diff(cuts, prepend=0.0, append=1.0), axis=2)
     rewards = rng.standard_normal((states, actions))
     return FiniteMDP(transitions, rewards, np.full(states, 1 / states), discount, np.zeros(states, dtype=bool))
