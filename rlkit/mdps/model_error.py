@@ -9,7 +9,7 @@ from rlkit.mdps.solve import chain, policy_value
 
 
 class Gap(NamedTuple):
-    """What `simulation_gap` returns: five numbers, gap <= bound <= worst_case."""
+    """What `simulation_gap` returns: gap <= bound <= worst_case, in units of return, and the errors eps_r and eps_p."""
 
     gap: float
     bound: float

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from rlkit import mdps
+from rlkit.mdps import solve
 
 WORLDS = {
     **{layout: mdps.maze(layout) for layout in mdps.LAYOUTS},
@@ -65,12 +66,29 @@ def test_ties_keep_the_action_that_is_there():
     assert [(actions % 4).tolist() for actions in policies] == [a.tolist() for a in mdps.policy_iteration(world)[2]]
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_it_ends_where_rounding_is_coarser_than_a_tie(seed):
-    """gamma = 1 - 1e-7: linear solves err by more than 1e-12 of a value; two copies of each action tie but for that."""
-    world = mdps.random_mdp(30, 3, branching=5, seed=seed, discount=1 - 1e-7)
-    twice = replace(world, transitions=np.tile(world.transitions, (1, 2, 1)), rewards=np.tile(world.rewards, (1, 2)))
-    values, _, policies = mdps.policy_iteration(twice)
+def shaped_twins(seed, discount):
+    """Two copies of a random world; each action may go to either, and a potential pays for the difference: what differs
+    between the two is rounding alone. Ng, Harada and Russell (1999)."""
+    one = mdps.random_mdp(30, 3, branching=5, seed=seed, discount=discount)
+    transitions = np.zeros((2, 30, 2, 3, 2, 30))  # copy and state, chosen copy and action, next copy and state
+    for copy in range(2):
+        transitions[:, :, copy, :, copy] = one.transitions
+    transitions = transitions.reshape(60, 6, 60)
+    potential = 10 * np.random.default_rng(seed).standard_normal(60)
+    rewards = np.tile(one.rewards, (2, 2)) + potential[:, None] - discount * transitions @ potential
+    return one, potential, mdps.FiniteMDP(transitions, rewards, np.full(60, 1 / 60), discount, np.zeros(60))
+
+
+@pytest.mark.parametrize("discount", [0.9, 1 - 1e-7])
+@pytest.mark.parametrize("tie", [solve.TIE, 0.0])
+def test_it_ends_where_only_rounding_tells_actions_apart(discount, tie, monkeypatch):
+    """Both with the tolerance for ties and without: then a round that raises no value ends it."""
+    one, potential, world = shaped_twins(0, discount)
+    expected = np.tile(mdps.policy_iteration(one)[0], 2) + potential
+    calls = iter(range(30))
+    evaluate = solve.policy_value
+    monkeypatch.setattr(solve, "TIE", tie)
+    monkeypatch.setattr(solve, "policy_value", lambda *args: (next(calls), evaluate(*args))[1])  # 30 rounds, then error
+    values, _, policies = mdps.policy_iteration(world)
     assert len(policies) <= 8
-    assert np.allclose(values, value_of(twice, policies[-1]), rtol=1e-8)
-    assert (mdps.q_of(twice, values).max(axis=1) - values).max() < 1e-6, "no action is better by more than rounding"
+    assert np.allclose(values, expected, rtol=1e-9, atol=1e-9)

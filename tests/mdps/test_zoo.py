@@ -83,6 +83,8 @@ def test_the_seed_is_the_combination():
     one, same, other = (mdps.combination_lock(8, 4, seed=seed) for seed in (0, 0, 1))
     assert np.array_equal(one.transitions, same.transitions)
     assert not np.array_equal(one.transitions, other.transitions)
+    digits = mdps.combination_lock(400, 4, seed=0).transitions[np.arange(400), :, np.arange(1, 401)].sum(axis=0)
+    assert digits.sum() == 400 and abs(digits - 100).max() < 40, "each action is right equally often"
 
 
 def test_a_garnet_has_as_many_branches_as_asked_for():
