@@ -306,6 +306,21 @@ def _smith_action(rng):
     return cases
 
 
+def _guarded_catch(rng):
+    at = np.array
+    cases = [
+        (at([[0.8, 0.5, 0.6]]), at([0.4, 0.4]), 1.0, 0.3),  # predators enough: constant escapement
+        (at([[0.8, 0.5, 0.1]]), at([0.4, 0.4]), 1.0, 0.3),  # predators rare: leave more
+        (at([[0.3, 0.9, 0.5]]), at([0.4, 0.4]), 1.0, 0.3),  # less there than should be left: no catch
+        (at([[0.8, 0.5, 0.1]]), at([0.4, 0.4]), 0.0, 0.3),  # no guard
+        (at([[1.0, 1.0, 0.3], [1.0, 1.0, 0.2]]), at([0.2, 0.3]), 2.0, 0.3),
+    ]
+    for size in rng.integers(1, 5, size=30):
+        stocks = rng.uniform(0.1, 1.2, size=(size, 3)).round(2)
+        cases.append((stocks, rng.uniform(0.1, 0.6, size=2).round(2), round(float(rng.uniform(0, 2)), 2), 0.35))
+    return cases
+
+
 EXERCISES = {
     "bandits/incremental_mean": Exercise("rlkit.bandits.policies:incremental_mean", _incremental_mean),
     "bandits/ucb_index": Exercise("rlkit.bandits.ucb:ucb_index", _ucb_index),
@@ -328,6 +343,7 @@ EXERCISES = {
     "offline/score_spread": Exercise("rlkit.exercises.references:score_spread", _score_spread),
     "offline/second_critic": Exercise("rlkit.exercises.references:second_critic", _second_critic),
     "one-shot-rlvr/historical_variance": Exercise("rlkit.rlvr.history:historical_variance", _historical_variance),
+    "pdg-control/guarded_catch": Exercise("rlkit.envs.fishery:guarded_catch", _guarded_catch),
     "riql/huber_slope": Exercise("rlkit.exercises.references:huber_slope", _huber_slope),
     "ss-orl/lagged_action": Exercise("rlkit.exercises.references:lagged_action", _lagged_action),
     "stitching/after_swap": Exercise("rlkit.exercises.references:after_swap", _after_swap),

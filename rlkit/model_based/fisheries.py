@@ -191,7 +191,7 @@ def exact(act) -> float:
 
 
 def results(run, value="return") -> dict:
-    """arm -> condition -> values [S] of the rows of `measure`, in the order of the seeds, as far as the run has come."""
+    """arm -> condition -> values [S] of the rows of `measure`, in the order of seeds, as far as the run has come."""
     found, rows = {}, of_kind(run, "row")
     for (arm, condition), here in rows.groupby(["arm", "condition"], sort=False) if len(rows) else ():
         found.setdefault(arm, {})[condition] = np.array(here.sort_values("seed")[value].tolist())
