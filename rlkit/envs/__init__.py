@@ -43,6 +43,7 @@ _WORLDS = {
     "maze-risky": ("maze", "Maze", {"layout": "risky"}),
     "delay-pipe": ("delay_pipe", "DelayPipe", {}),
     "glucose": ("glucose", "Glucose", {}),
+    "linear": ("linear", "Linear", {}),
     "mountain-car": ("mountain_car", "MountainCar", {}),
     "rocket": ("rocket", "Rocket", {}),
     "safe-cart": ("safe_cart", "SafeCart", {}),
