@@ -2,7 +2,8 @@
 
 Departures from PETS (Chua et al. 2018, 1805.12114) and MBPO (Janner et al. 2019, 1906.08253):
 1. Two constants bound the log variance softly (of targets with deviation 1); theirs are learnt.
-2. No weight decay. Each member keeps the weights that were best on held-out rows, looked at ten times in a fit.
+2. No weight decay. Each member keeps the weights that gave held-out rows the best likelihood (MBPO: the smallest
+   error), looked at ten times in a fit.
 3. A fit takes a fixed number of gradient steps, so that no seed's fit depends on another's.
 4. Each member meets equally many rows of a draw: rows are dealt to the elites at random, not each by its own throw.
 """
@@ -79,23 +80,26 @@ class Ensemble:
         rows = (elites + self.members * torch.arange(len(self.seeds))[:, None]).flatten()
         self._elite = [[w.detach()[rows] for w in kind] for kind in (self.network.weights, self.network.biases)]
 
-    def _spread(self, x: torch.Tensor) -> torch.Tensor:
-        """Normalised inputs of each member: [S, B, in] -> [S*M, B, in]."""
+    def _check(self, x: torch.Tensor) -> None:
         if x.dim() != 3 or x.shape[0] != len(self.seeds) or x.shape[2] != self.inputs:
             raise ValueError(f"x of shape {tuple(x.shape)}: must be [{len(self.seeds)}, B, {self.inputs}]")
-        return ((x - self.x_mean) / self.x_scale).repeat_interleave(self.members, 0)
 
     def predict(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean and deviation of every member, in units of y: x [S, B, in] -> two of [S, M, B, out]."""
-        mean, log_variance = (
-            self.network(self._spread(x), member=0).view(len(x), self.members, x.shape[1], -1).chunk(2, -1)
-        )
+        self._check(x)
+        spread = ((x - self.x_mean) / self.x_scale).repeat_interleave(self.members, 0)  # [S*M, B, in]
+        outputs = self.network(spread, member=0).view(len(x), self.members, x.shape[1], -1)
+        mean, log_variance = outputs.chunk(2, -1)
         mean = mean * self.y_scale[:, None] + self.y_mean[:, None]
         return mean, (0.5 * bounded(log_variance)).exp() * self.y_scale[:, None]
 
     def deal(self, count: int, generators) -> torch.Tensor:
-        """An order of `count` rows for each seed [S, count]: row order[s, i] goes to elite i // (count / E)."""
-        return torch.from_numpy(np.stack([g.permutation(count) for g in generators]))
+        """Who asks whom, for `count` rows of each seed: a permutation of slots [S, E * ceil(count / E)].
+
+        Slots are cut into E equal shares, one for each elite; slot i holds row order[s, i], or nobody from `count` on.
+        """
+        slots = self.elites.shape[1] * math.ceil(count / self.elites.shape[1])
+        return torch.from_numpy(np.stack([g.permutation(slots) for g in generators]))
 
     def draw(self, x: torch.Tensor, generators, order: torch.Tensor | None = None) -> torch.Tensor:
         """y drawn from one elite for each row: x [S, B, in] -> [S, B, out], differentiable by x.
@@ -103,31 +107,24 @@ class Ensemble:
         generators: one np.random.Generator for each seed. order: who asks whom, from `deal`; None deals anew, and one
         that is kept lets each row ask the same elite at each step.
         """
-        if x.dim() != 3 or x.shape[0] != len(self.seeds) or x.shape[2] != self.inputs:
-            raise ValueError(f"x of shape {tuple(x.shape)}: must be [{len(self.seeds)}, B, {self.inputs}]")
-        s, b, _ = x.shape
-        elites = self.elites.shape[1]
+        self._check(x)
+        (s, b, _), elites = x.shape, self.elites.shape[1]
         order = self.deal(b, generators) if order is None else order
         noise = torch.from_numpy(np.stack([g.standard_normal((b, self.outputs), dtype=np.float32) for g in generators]))
-        each = math.ceil(b / elites)
-        asked = ((x - self.x_mean) / self.x_scale).gather(1, order[..., None].expand(-1, -1, self.inputs))
-        if each * elites > b:  # fill the last elite's share
-            asked = (
-                torch.cat((asked, asked[:, : each * elites - b]), 1)
-                if b >= elites
-                else asked.repeat(1, elites, 1)[:, : each * elites]
-            )
-        answers = through(*self._elite, asked.reshape(s * elites, each, -1)).view(s, each * elites, -1)[:, :b]
-        answers = torch.empty_like(answers).scatter(1, order[..., None].expand_as(answers), answers)
-        mean, log_variance = answers.chunk(2, -1)
+        rows = order.clamp(max=b - 1)[..., None].expand(-1, -1, self.inputs)  # empty slots ask for the last row
+        asked = ((x - self.x_mean) / self.x_scale).gather(1, rows).view(s * elites, -1, self.inputs)
+        answers = through(*self._elite, asked).view(s, order.shape[1], -1)
+        slots = order.argsort(1)[:, :b, None].expand(-1, -1, 2 * self.outputs)  # where each row's answer lies
+        mean, log_variance = answers.gather(1, slots).chunk(2, -1)
         y = mean + (0.5 * bounded(log_variance)).exp() * noise
         return y * self.y_scale + self.y_mean
 
     def fit(self, x, y, *, steps: int = 2_000, holdout: float = 0.1):
-        """A learner: yields a Step ten times, with holdout_error (root mean square, in deviations of y) and loss, [S].
+        """A learner: yields a Step ten times, with loss, and holdout_loss and holdout_error of what is kept, [S].
 
         x [S, N, in], y [S, N, out]; each fit starts from the weights of the last one and ends with the best of each
-        member on the held-out share of rows. Normalises by the mean and deviation of all rows.
+        member by the likelihood of the held-out share of rows. Normalises by the mean and deviation of all rows;
+        holdout_error is the root mean square in deviations of y.
         """
         x, y = (torch.as_tensor(a, dtype=torch.float32) for a in (x, y))
         s, m, n = len(self.seeds), self.members, x.shape[1] if x.dim() == 3 else 0
@@ -147,7 +144,8 @@ class Ensemble:
         aside = table.gather(1, torch.from_numpy(orders[:, :held, None]).expand(-1, -1, table.shape[2]))
         aside = aside.repeat_interleave(m, 0)  # [S*M, held, in + out]
         starts = torch.arange(s)[:, None, None] * n
-        best, kept = torch.full((s * m,), math.inf), [p.detach().clone() for p in self.network.parameters]
+        best, error = torch.full((2, s * m), math.inf)
+        kept = [p.detach().clone() for p in self.network.parameters]
         looks = {steps * k // 10 for k in range(1, 11)}
         for step in range(1, steps + 1):
             place = (step - 1) % CHUNK
@@ -161,15 +159,17 @@ class Ensemble:
             self.network.descend(loss)
             if step in looks:
                 with torch.no_grad():
-                    mean = self.network(aside[..., : self.inputs], member=0)[..., : self.outputs]
-                    error = (mean - aside[..., self.inputs :]).square().mean((1, 2))  # [S*M]
-                    better = error < best
-                    best = torch.where(better, error, best)
+                    mean, log_variance = self.network(aside[..., : self.inputs], member=0).chunk(2, -1)
+                    there = gaussian_loss(mean, bounded(log_variance), aside[..., self.inputs :])  # [S*M]
+                    better = there < best
+                    best = torch.where(better, there, best)
+                    now = (mean - aside[..., self.inputs :]).square().mean((1, 2))
+                    error = torch.where(better, now, error)
                     for old, new in zip(kept, self.network.parameters, strict=True):
                         old[better] = new[better]
                     if step == steps:
                         for old, new in zip(kept, self.network.parameters, strict=True):
                             new.copy_(old)
                         self._choose(best.view(s, m).argsort(1)[:, : self.elites.shape[1]])
-                numbers = {"holdout_error": best.view(s, m).mean(1).sqrt(), "loss": loss.detach().view(s, m).mean(1)}
-                yield Step(step, {name: value.numpy() for name, value in numbers.items()})
+                numbers = {"holdout_error": error.sqrt(), "holdout_loss": best, "loss": loss.detach()}
+                yield Step(step, {name: value.view(s, m).mean(1).numpy() for name, value in numbers.items()})

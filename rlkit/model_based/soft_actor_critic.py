@@ -8,6 +8,8 @@ Departures from the reference implementations:
 3. One batch of noise for each update of the actor and one for the target.
 """
 
+import types
+
 import numpy as np
 import torch
 
@@ -36,12 +38,6 @@ def alignment(slopes: torch.Tensor) -> torch.Tensor:
     members = slopes.shape[1]
     together = unit.sum(1).square().sum(-1) - unit.square().sum((1, 3))  # [S, B]: the sum over pairs, without the i = j
     return together.mean(-1) / (members - 1)
-
-
-class Seeds:
-    """What an Agent needs to know of learners that do not normalise observations."""
-
-    mean, scale = torch.zeros(1, 1, 1), torch.ones(1, 1, 1)
 
 
 class SoftActorCritic:
@@ -110,7 +106,8 @@ class SoftActorCritic:
 
     def agent(self, agent: Agent | None = None) -> Agent:
         """An Agent that acts without noise and tells min_m Q."""
-        return (agent or Agent()).become(Seeds, act=self.prefer, q=lambda x, a: self.q(x, a).amin(1))
+        as_it_is = types.SimpleNamespace(mean=torch.zeros(len(self.seeds), 1, 1), scale=torch.ones(1))
+        return (agent or Agent()).become(as_it_is, act=self.prefer, q=lambda x, a: self.q(x, a).amin(1))
 
     def target(self, batch, noise: torch.Tensor) -> torch.Tensor:
         """r + discount continues (min_m Q'_m(s', a') - T log pi(a' | s')): [S, B]."""
