@@ -3,6 +3,7 @@
     model = online_models.make(kind, seeds, observations, outputs, **settings)
     model.update(x, y)           x [S, O] in [-1, 1], y [S, outputs]: the row that arrives now
     model.predict(x)             x [S, N, O] -> [S, N, outputs]
+    follow(model, x, y, asked, answers)    a whole stream, with the error on some places after each tenth
 
 Kinds: "losse" and "dense" are linear models in closed form, "online", "ewc" and "replay" networks that take one step of
 Adam for each arrival, and "retrained" is the network that sees all rows again, as often as it likes, when it is asked.
@@ -24,7 +25,7 @@ class Losse:
     grids, bins, axes: of the features; ridge. Attribute work: multiplications of each update so far, [T, S].
     """
 
-    def __init__(self, seeds, observations, outputs, *, grids, bins, axes, ridge):
+    def __init__(self, seeds, observations, outputs, *, grids, bins, axes, ridge=1e-3):
         self.features = [SparseFeatures(observations, grids, bins, axes, generator(seed, 0)) for seed in seeds]
         self.leaders = [FollowTheLeader(features.size, outputs, ridge) for features in self.features]
         self.work = []
@@ -48,7 +49,7 @@ class Dense:
     regression on all rows so far, at 2 D^2 multiplications a row. features: D.
     """
 
-    def __init__(self, seeds, observations, outputs, *, features, frequency, ridge):
+    def __init__(self, seeds, observations, outputs, *, features, frequency, ridge=1e-3):
         generators = [generator(seed, 0) for seed in seeds]
         self.w = frequency * np.stack([g.normal(size=(observations, features)) for g in generators])
         self.b = np.stack([g.uniform(0, 2 * np.pi, (1, features)) for g in generators])
@@ -146,3 +147,22 @@ def make(kind: str, seeds, observations: int, outputs: int, **settings):
     if kind in ("losse", "dense"):
         return {"losse": Losse, "dense": Dense}[kind](seeds, observations, outputs, **settings)
     return Neural(seeds, observations, outputs, kind=kind, **settings)
+
+
+def follow(model, x, y, asked, answers):
+    """Give a model the rows of a stream in order, and ask it after each tenth.
+
+    x [T, S, O], y [T, S, outputs]; asked: a list of places [S, N, O]; answers: what is true there, [S, N, outputs].
+    Returns (errors, predictions): root mean squared errors [tenths, places, S] and lists of [S, N, outputs]. A
+    "retrained" model is asked at the end alone. Raises ValueError for a stream whose length is no multiple of 10.
+    """
+    if len(x) % 10 or not len(x):
+        checks.fail("len(x)", len(x), "a multiple of 10, at least 10")
+    errors, predictions, last = [], [], getattr(model, "kind", "") == "retrained"
+    for t in range(len(x)):
+        model.update(x[t], y[t])
+        if (t + 1) % (len(x) // 10) == 0 and (not last or t + 1 == len(x)):
+            said = [model.predict(places) for places in asked]
+            predictions.append(said)
+            errors.append([((p - true) ** 2).mean(axis=(1, 2)) ** 0.5 for p, true in zip(said, answers, strict=True)])
+    return np.array(errors), predictions

@@ -106,3 +106,15 @@ class FollowTheLeader:
             start = self.neighbours[row]
             self.near[row, start : start + len(others)] = others
             self.neighbours[row] += len(others)
+
+
+def overlap(features: SparseFeatures, distances, rng: np.random.Generator, directions: int = 8):
+    """phi(0)^T phi(d u) / phi(0)^T phi(0) at distances d [T] in [0, 1], mean over random unit directions u -> [T]."""
+    distances, total = checks.finite("distances", distances), 0.0
+    for way in rng.normal(size=(directions, features.observations)):
+        index, weight = features(distances[:, None] * way / np.linalg.norm(way))
+        middle = np.zeros(features.size)
+        (first,), (share,) = features(np.zeros((1, features.observations)))
+        middle[first] = share
+        total = total + (weight * middle[index]).sum(axis=1) / (share**2).sum()
+    return total / directions

@@ -93,3 +93,17 @@ def test_retrained_fits_better_than_one_pass():
 def test_an_unknown_kind_is_one_line():
     with pytest.raises(ValueError, match=r"^kind='magic': must be one of 'losse', 'dense'"):
         online_models.make("magic", [0], 1, 1)
+
+
+def test_follow_asks_after_each_tenth_and_retrained_at_the_end():
+    x, y = stream([0, 1], 50)
+    asked = [np.zeros((2, 3, 2)), np.full((2, 1, 2), 0.5)]
+    answers = [np.zeros((2, 3, 1)), np.full((2, 1, 1), 2.0)]
+    model = online_models.make("losse", [0, 1], 2, 1, **SETTINGS["losse"])
+    errors, predictions = online_models.follow(model, x, y, asked, answers)
+    assert errors.shape == (10, 2, 2) and len(predictions) == 10
+    assert errors[-1, 1] == pytest.approx(np.abs(model.predict(asked[1])[:, 0, 0] - 2))
+    last = online_models.make("retrained", [0, 1], 2, 1, **SETTINGS["retrained"])
+    assert online_models.follow(last, x, y, asked, answers)[0].shape == (1, 2, 2)
+    with pytest.raises(ValueError, match=r"^len\(x\)=49: must be a multiple of 10"):
+        online_models.follow(model, x[:49], y[:49], asked, answers)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
-from rlkit.model_based.sparse_features import FollowTheLeader, SparseFeatures
+from rlkit.model_based.sparse_features import FollowTheLeader, SparseFeatures, overlap
 
 
 def features(observations=2, grids=6, bins=8, axes=2, seed=0):
@@ -71,6 +71,17 @@ def test_a_continuous_function_of_the_input():
     x = np.linspace(-1, 1, 20_001)[:, None] * np.array([0.7, -0.4, 0.9])
     jumps = np.abs(np.diff(dense(encoder, x), axis=0)).max()
     assert jumps < 3e-4
+
+
+def test_overlap_falls_from_one_to_nothing_in_one_dimension():
+    distances = np.linspace(0, 1, 21)
+    found = overlap(features(1, grids=12, bins=16, axes=1), distances, np.random.default_rng(0))
+    assert found[0] == pytest.approx(1) and (found[distances > 0.25] == 0).all() and (np.diff(found) <= 1e-12).all()
+    encoder, zero = features(3), np.zeros((1, 3))
+    way = np.random.default_rng(5).normal(size=3)
+    at = dense(encoder, np.vstack([zero, 0.3 * way / np.linalg.norm(way)]))
+    one = overlap(encoder, [0.3], np.random.default_rng(5), directions=1)
+    assert one == pytest.approx(at[0] @ at[1] / (at[0] @ at[0]))
 
 
 # The leader
