@@ -117,11 +117,11 @@ class SoftActorCritic:
             future = future - self.log_temperature.exp()[:, None] * log_chance
             return batch.rewards + self.discount * batch.continues * future
 
-    def update(self, batch, *, target=None, regulariser=None) -> dict:
+    def update(self, batch, *, target=None, regulariser=None, policy_loss=None) -> dict:
         """One step of critics, actor, temperature and targets on a Batch; returns critic_loss, q and temperature [S].
 
         target: what the critics learn, [S, B], in place of the usual one. regulariser: (self, batch) -> [S], added to
-        the critics' loss.
+        the critics' loss. policy_loss: (self, batch) -> [S], what the actor descends in place of actor_loss.
         """
         noise = self.noise(2, batch.rewards.shape[1], self.width)
         target = self.target(batch, noise[:, 0]) if target is None else target
@@ -136,9 +136,11 @@ class SoftActorCritic:
             whole = loss = critic_loss(q, target)
         self.critic.descend(whole if regulariser is None else whole + regulariser(self, batch))
         actions, log_chance = squashed(self.actor(batch.observations, member=0), noise[:, 1])
-        self.actor.descend(
-            actor_loss(self.q(batch.observations, actions), log_chance, self.log_temperature.detach().exp())
-        )
+        if policy_loss is None:
+            temperature = self.log_temperature.detach().exp()
+            self.actor.descend(actor_loss(self.q(batch.observations, actions), log_chance, temperature))
+        else:
+            self.actor.descend(policy_loss(self, batch))
         self.log_temperature.grad = -(log_chance.detach() + self.entropy).mean(-1)
         self._tuner.step()
         self.old_critic.track(self.critic, self.polyak)
