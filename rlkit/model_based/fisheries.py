@@ -196,3 +196,34 @@ def results(run, value="return") -> dict:
     for (arm, condition), here in rows.groupby(["arm", "condition"], sort=False) if len(rows) else ():
         found.setdefault(arm, {})[condition] = np.array(here.sort_values("seed")[value].tolist())
     return found
+
+
+def played(kept, again, arm, condition, episodes=200, seed=7):
+    """Episodes of an arm of `kept` as `envs.Trajectories`; starts and noise are those of `seed`, the same for all.
+
+    again: seeds, steps and episodes of `measure`, with which an arm that is not in `kept` is made.
+    """
+    if (arm, condition) not in kept:
+        group = next(group for group in GROUPS if condition in group)
+        measure(kept, "PPO" if arm == "PPO + GP" else arm, group, **again)
+    act = kept[arm, condition]
+    return envs.rollout(world(condition), lambda count, rng: act, np.random.default_rng(seed), episodes)
+
+
+def what_is_lost(trajectories) -> dict:
+    """Share of episodes that ended with X, with Y, with Z lost; and the mean of X + 1.1 Y after the catch, the
+    predator's food: below 1 it gets rarer. trajectories: of a fishery of three stocks, two of them fished.
+    """
+    p = trajectories
+    gone = p.states[:, -1, :3] <= fishery.COLLAPSE  # [E, 3]
+    shares = (np.clip(p.actions, -1, 1) + 1) / 2
+    food = (p.states[:, :-1, :2] * (1 - shares)) @ [1, fishery.TASTE]  # [E, T]
+    lived = np.arange(food.shape[1]) < p.lengths[:, None]
+    return {f"lost: {name}": gone[:, i].mean() for i, name in enumerate("XYZ")} | {"food": food[lived].mean()}
+
+
+def relative(run, arms) -> dict:
+    """arm -> condition -> returns [S] over the mean return of constant mortality there, for conditions that have it."""
+    found = results(run)
+    base = {condition: values.mean() for condition, values in found.get("constant mortality", {}).items()}
+    return {arm: {c: v / base[c] for c, v in found[arm].items() if c in base} for arm in arms if arm in found}
