@@ -43,6 +43,7 @@ def test_the_plan_of_the_true_model_drives_better_than_the_rule_and_its_values_a
     starts = MountainCar().start(np.random.default_rng(0), 50)[None]
     found = car_planning.returns(q, starts)
     assert -108 < found.mean() < -98, "the expert of rlkit.envs has -119"
+    assert car_planning.best_return() == pytest.approx(found.mean(), abs=4)
     index, weight = car_planning.corners(starts[0])
     promised = (values[0][index] * weight).sum(axis=1)
     paid = -(1 - 0.99 ** -found[0]) / 0.01  # discounted
