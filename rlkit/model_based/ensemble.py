@@ -104,18 +104,23 @@ class Ensemble:
     def draw(self, x: torch.Tensor, generators, order: torch.Tensor | None = None) -> torch.Tensor:
         """y drawn from one elite for each row: x [S, B, in] -> [S, B, out], differentiable by x.
 
-        generators: one np.random.Generator for each seed. order: who asks whom, from `deal`; None deals anew, and one
-        that is kept lets each row ask the same elite at each step.
+        generators: one np.random.Generator for each seed. order: who asks whom, from `deal`, or rows in an order of
+        one's own [S, B]; None deals anew, and one that is kept lets each row ask the same elite at each step.
         """
         self._check(x)
         (s, b, _), elites = x.shape, self.elites.shape[1]
         order = self.deal(b, generators) if order is None else order
+        slots = elites * math.ceil(b / elites)
+        if tuple(order.shape) not in ((s, b), (s, slots)):
+            raise ValueError(f"order of shape {tuple(order.shape)}: must be [{s}, {slots}], as deal makes it")
+        if order.shape[1] < slots:  # an order of rows alone: the last slots are empty
+            order = torch.cat((order, torch.arange(b, slots).expand(s, -1)), 1)
         noise = torch.from_numpy(np.stack([g.standard_normal((b, self.outputs), dtype=np.float32) for g in generators]))
         rows = order.clamp(max=b - 1)[..., None].expand(-1, -1, self.inputs)  # empty slots ask for the last row
         asked = ((x - self.x_mean) / self.x_scale).gather(1, rows).view(s * elites, -1, self.inputs)
         answers = through(*self._elite, asked).view(s, order.shape[1], -1)
-        slots = order.argsort(1)[:, :b, None].expand(-1, -1, 2 * self.outputs)  # where each row's answer lies
-        mean, log_variance = answers.gather(1, slots).chunk(2, -1)
+        places = order.argsort(1)[:, :b, None].expand(-1, -1, 2 * self.outputs)  # where each row's answer lies
+        mean, log_variance = answers.gather(1, places).chunk(2, -1)
         y = mean + (0.5 * bounded(log_variance)).exp() * noise
         return y * self.y_scale + self.y_mean
 

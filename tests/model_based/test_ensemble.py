@@ -114,6 +114,17 @@ def test_a_kept_order_asks_the_same_elites_and_a_draw_has_a_gradient(good):
     np.testing.assert_allclose((ahead - back).sum().detach() / 2e-2, slope.sum(), rtol=0.05)
 
 
+def test_an_order_of_rows_alone_gives_neighbours_to_one_elite(good):
+    ensemble, _ = good
+    x, same = torch.zeros(3, 7, 1), [np.random.default_rng(0) for _ in range(3)]
+    y = ensemble.draw(x, same, torch.arange(7).expand(3, -1))
+    noise = torch.from_numpy(np.random.default_rng(0).standard_normal((7, 2), dtype=np.float32))
+    mean, deviation = (a[:, :, 0] for a in ensemble.predict(x[:, :1]))  # [S, M, out]
+    for seed in range(3):
+        asked = ensemble.elites[seed][[0, 0, 0, 1, 1, 1, 2]]
+        torch.testing.assert_close(y[seed], mean[seed, asked] + deviation[seed, asked] * noise)
+
+
 def test_members_and_seeds_differ_and_the_elites_are_the_best(good):
     ensemble, _ = good
     weights = ensemble.network.weights[0].detach()
@@ -150,6 +161,7 @@ def test_a_second_run_gives_the_same_bits_and_a_second_fit_goes_on():
     [
         (lambda e, x, y: e.predict(x[..., [0, 0]]), r"x of shape \(2, 50, 2\): must be \[2, B, 1\]"),
         (lambda e, x, y: e.draw(x[:1], generators([0])), r"x of shape \(1, 50, 1\): must be \[2, B, 1\]"),
+        (lambda e, x, y: e.draw(x, generators([0, 1]), torch.zeros(2, 3, dtype=int)), r"must be \[2, 50\], as deal"),
         (lambda e, x, y: list(e.fit(x, y[..., :1])), r"y of shape \(2, 50, 1\): must be \[2, N, 2\]"),
         (lambda e, x, y: list(e.fit(x[:, :1], y[:, :1])), r"x of shape \(2, 1, 1\): must be \[2, N, 1\] with N of 2"),
         (lambda e, x, y: list(e.fit(x, y * float("nan"))), "y holds NaN or infinity: must be finite"),
