@@ -321,6 +321,19 @@ def _guarded_catch(rng):
     return cases
 
 
+def _two_hot(rng):
+    cases = [
+        (np.array([0.0]), 2),
+        (np.array([0.25]), 2),
+        (np.array([1.0]), 2),  # the last node
+        (np.array([1.0, 2.0]), 4),  # on a node: one weight is 1
+        (np.array([0.5, 2.75]), 4),
+    ]
+    return cases + [
+        (rng.uniform(0, n - 1, size=rng.integers(1, 5)).round(2), int(n)) for n in rng.integers(2, 7, size=30)
+    ]
+
+
 EXERCISES = {
     "bandits/incremental_mean": Exercise("rlkit.bandits.policies:incremental_mean", _incremental_mean),
     "bandits/ucb_index": Exercise("rlkit.bandits.ucb:ucb_index", _ucb_index),
@@ -334,6 +347,7 @@ EXERCISES = {
     "grpo/token_log_probability": Exercise("rlkit.exercises.references:token_log_probability", _token_log_probability),
     "grpo/token_weights": Exercise("rlkit.exercises.references:token_weights", _token_weights),
     "limit-of-rlvr/pass_at_k": Exercise("rlkit.stats:pass_at_k", _pass_at_k),
+    "losse/two_hot": Exercise("rlkit.exercises.references:two_hot", _two_hot),
     "neorl2/smith_action": Exercise("rlkit.exercises.references:smith_action", _smith_action),
     "nft/nft_credit": Exercise("rlkit.exercises.references:nft_credit", _nft_credit),
     "nsr/at_matched": Exercise("rlkit.rlvr.experiments:at_matched", _at_matched),

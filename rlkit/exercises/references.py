@@ -132,3 +132,11 @@ def smith_action(level, target, under_way):
     Smith 1957, Closer control of loops with dead time, Chem. Eng. Prog. 53.
     """
     return np.clip((target - level - 0.1 * under_way.sum(axis=-1)) / 0.1, -1, 1)
+
+
+def two_hot(place, nodes):
+    """Weights [N, nodes] of places [N] in [0, nodes - 1] on nodes at 0, 1, ...: linear interpolation.
+
+    The soft bins of one direction of one grid; `rlkit.model_based.sparse_features.SparseFeatures` has them in several.
+    """
+    return np.maximum(0, 1 - np.abs(place[:, None] - np.arange(nodes)))

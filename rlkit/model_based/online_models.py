@@ -80,7 +80,7 @@ class Neural:
     network on all of them, 32 rows a step and as many steps as rows came.
     """
 
-    def __init__(self, seeds, observations, outputs, *, kind, learning_rate, penalty=0.0, task=500):
+    def __init__(self, seeds, observations, outputs, *, kind, learning_rate=1e-3, penalty=0.0, task=500):
         self.kind, self.rate, self.sizes = kind, learning_rate, (observations, HIDDEN, HIDDEN, outputs)
         self.seeds, self.penalty, self.task, self.draws = list(seeds), penalty, task, [generator(s, 1) for s in seeds]
         self.network, self.count = self._fresh(), 0

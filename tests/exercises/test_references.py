@@ -119,3 +119,14 @@ def test_smith_action_brings_the_tank_to_its_target_when_it_arrives():
         action = np.zeros(1)
     np.testing.assert_allclose(state[:, 0], 1.08, atol=1e-6)
     np.testing.assert_allclose(reward, 1.0, atol=1e-5)
+
+
+def test_two_hot_is_one_grid_of_sparse_features():
+    from rlkit.model_based.sparse_features import SparseFeatures
+
+    features, x = SparseFeatures(1, 1, 5, 1, np.random.default_rng(0)), np.linspace(-1, 1, 101)[:, None]
+    place = (x[:, 0] * features.projection[0, 0, 0] + 1) / 2 * 5 + features.shift[0, 0]
+    index, weight = features(x)
+    rows = np.zeros((101, features.size))
+    np.put_along_axis(rows, index, weight, axis=1)
+    np.testing.assert_allclose(references.two_hot(place, features.size), rows, atol=1e-12)
