@@ -1,5 +1,7 @@
 """Looks into a model: its dreams beside what would have happened, and where over the states it is wrong."""
 
+import math
+
 import numpy as np
 import torch
 
@@ -25,8 +27,8 @@ def dream_of(model, simulator, policies: dict, seeds, *, row: int = 0, dreams: i
 
         {"truth": [T + 1, O], "dreams": [K, T + 1, O], "rewards": (truth [T], dreams [K, T]), "words": str}
 
-    model: anything with `step`; the dreams are shared out evenly among its elites, each staying with one (PETS, Chua et
-    al. 2018, calls this TS-infinity). policies: name -> function of observations [S, B, O], without noise of its own.
+    model: anything with `step`; dreams are shared out among the elites of an ensemble and stay with theirs (TS-infinity
+    of PETS, Chua et al. 2018). policies: name -> function of observations [S, B, O], without noise of its own.
     seeds: integers, one for each of the model's S rows; row: which of them is shown. actions: "own", closed loop, or
     "same", open loop with the truth's actions (the last one again after its end). The same call gives the same numbers,
     and a longer dream begins with the shorter one. After a terminal step observations are NaN and rewards 0. A start
@@ -39,7 +41,7 @@ def dream_of(model, simulator, policies: dict, seeds, *, row: int = 0, dreams: i
         checks.fail("row", row, f"below {len(seeds)}, the number of seeds")
     checks.positive_int("dreams", dreams)
     checks.one_of("actions", actions, LOOPS)
-    order = torch.arange(dreams).expand(len(seeds), dreams)
+    order = _shares(model, len(seeds), dreams)
 
     def dream(start, horizon, policy):
         act = policies[checks.one_of("policy", policy, list(policies))]
@@ -61,6 +63,16 @@ def dream_of(model, simulator, policies: dict, seeds, *, row: int = 0, dreams: i
         return {"truth": truth, "dreams": seen, "rewards": (paid, rewards), "words": LOOPS[actions]}
 
     return dream
+
+
+def _shares(model, seeds, dreams):
+    """An order for `step` in which each dream stays with one elite; None for a model without elites."""
+    while hasattr(model, "model"):  # pessimism is a model around a model
+        model = model.model
+    if not hasattr(model, "ensemble"):
+        return None
+    elites = model.ensemble.elites.shape[1]
+    return torch.arange(elites * math.ceil(dreams / elites)).expand(seeds, -1)
 
 
 def _live(simulator, start, horizon, act, seeds, row):

@@ -51,7 +51,7 @@ def dream_chart(label, truth, dreams, single: bool, title) -> str:
     def at_y(values):
         return BOTTOM - (svg.finite(values) - y_low) / (y_high - y_low) * (BOTTOM - TOP)
 
-    x, blue = at_x(steps), COLOURS[0]
+    x, orange = at_x(steps), COLOURS[1]
     parts = [svg.text(8, 14, svg.short(label, 80))]
     for value, name in svg.ticks(y_low, y_high, 6):
         y = float(at_y(value))
@@ -62,10 +62,10 @@ def dream_chart(label, truth, dreams, single: bool, title) -> str:
         parts.append(svg.text(float(at_x(value)), BOTTOM + 19, name, "middle"))
     parts.append(f'<path d="M{LEFT} {TOP}V{BOTTOM}H{RIGHT}" stroke="currentColor"/>')
     parts.append(svg.text((LEFT + RIGHT) / 2, BOTTOM + 36, "step", "middle"))
-    parts.append(f'<path d="{svg._band(x, at_y(low), at_y(high))}" fill="{blue}" fill-opacity="0.28"/>')
+    parts.append(f'<path d="{svg._band(x, at_y(low), at_y(high))}" fill="{orange}" fill-opacity="0.25"/>')
     for one in dreams[:SINGLE] if single else ():
-        parts.append(f'<path d="{svg.path(x, at_y(one))}" stroke="{blue}" stroke-opacity="0.6" stroke-width="0.8"/>')
-    dashed = f'stroke="{blue}" stroke-width="2" stroke-dasharray="{DASHES[1]}"'
+        parts.append(f'<path d="{svg.path(x, at_y(one))}" stroke="{orange}" stroke-width="0.8"/>')
+    dashed = f'stroke="{orange}" stroke-width="2" stroke-dasharray="{DASHES[1]}"'
     bold = 'stroke="currentColor" stroke-width="3.2" stroke-linejoin="round"'
     parts += [f'<path d="{svg.path(x, at_y(mean))}" {dashed}/>', f'<path d="{svg.path(x, at_y(truth))}" {bold}/>']
     said = f"{label}: the truth {leaving(truth, low, high)}."
@@ -75,13 +75,13 @@ def dream_chart(label, truth, dreams, single: bool, title) -> str:
         beside = ("end", gone - 5) if gone > (LEFT + RIGHT) / 2 else ("start", gone + 5)
         parts.append(svg.text(beside[1], TOP - 8, f"leaves the band after step {last}", beside[0]))
     y, count = HEIGHT - 8, len(dreams)
-    band = f'<rect x="298" y="{y - 9}" width="26" height="10" fill="{blue}" fill-opacity="0.28"/>'
+    band = f'<rect x="298" y="{y - 9}" width="26" height="10" fill="{orange}" fill-opacity="0.25"/>'
     parts += [f'<path d="M62 {y - 4}h26" {bold}/>', svg.text(94, y, "truth")]
     parts += [f'<path d="M150 {y - 4}h26" {dashed}/>', svg.text(182, y, "mean of dreams")]
     parts += [band, svg.text(330, y, f"lowest to highest of {count} dreams")]
     if single:
         shown = f"{min(count, SINGLE)} single dreams"
-        parts.append(f'<path d="M530 {y - 4}h26" stroke="{blue}" stroke-opacity="0.6" stroke-width="0.8"/>')
+        parts.append(f'<path d="M530 {y - 4}h26" stroke="{orange}" stroke-width="0.8"/>')
         parts.append(svg.text(562, y, shown))
     return svg.frame("".join(parts), WIDTH, HEIGHT, title, said)
 

@@ -31,9 +31,13 @@ class DreamExplorer(Explorer):
     def __init__(self, dream, starts, labels, *, horizon=25, policies=("policy",), anywhere=None, lift=None):
         self._dream, self._anywhere, self._lift = dream, dict(anywhere or {}), lift
         self._labels, self._longest = [str(label) for label in labels], checks.positive_int("horizon", horizon)
+        if len({*self._labels, RETURN}) != len(self._labels) + 1:
+            checks.fail("labels", self._labels, f"names, each once, and not {RETURN!r}")
         self._starts = {str(name): self._observation(f"starts[{name!r}]", s) for name, s in dict(starts).items()}
         if not self._starts and not self._anywhere:
             checks.fail("starts", starts, "name -> observation, not empty without anywhere")
+        if self._anywhere and ANYWHERE in self._starts:
+            checks.fail("starts", ANYWHERE, "another name: this one has the sliders")
         for name, (low, high) in self._anywhere.items():
             if escape(name) != name:  # a label of ipywidgets 7 is HTML
                 checks.fail("anywhere", name, "plain words, without < > & or quotes")
@@ -76,7 +80,7 @@ class DreamExplorer(Explorer):
         return values
 
     def _start(self, start_at) -> np.ndarray:
-        if start_at != ANYWHERE or start_at in self._starts:
+        if start_at in self._starts:
             return self._starts[start_at]
         at = [slider.value for slider in self._places.values()]
         return self._observation("lift(...)" if self._lift else "anywhere", self._lift(*at) if self._lift else at)

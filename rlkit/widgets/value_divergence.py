@@ -90,7 +90,7 @@ def _number(size) -> str:
 
 
 def _chart(curves, bound, title, words) -> str:
-    """curves: (label, steps [N], sizes [N]), mean and largest in turns -> SVG; no number is marked at the top, on a line of its own."""
+    """curves, (label, steps [N], sizes [N]), mean and largest in turns -> SVG; marks at the top where no number."""
     levels = {} if bound is None else {"bound": bound, f"{BEYOND} times the bound": BEYOND * bound}
     every = np.concatenate([sizes for *_, sizes in curves] + [np.array(list(levels.values()))])
     there, lost = every[np.isfinite(every) & (every > 0)], np.isinf(every).any()
