@@ -1,0 +1,117 @@
+"""Fisheries measured: the same episodes for all, grids that find the best number, smoothing that keeps a policy."""
+
+import numpy as np
+import pytest
+
+from rlkit import envs
+from rlkit.envs import fishery
+from rlkit.model_based import fisheries
+
+GROUP = ("two of three", "two, calm")
+NUMBERS = {"seeds": [3, 4], "steps": 4_096, "episodes": 20}
+
+
+def test_all_arms_meet_the_same_episodes_and_a_seed_meets_its_own():
+    def play(act, seeds):
+        worlds, generators = [fisheries.world("one stock")] * len(seeds), [np.random.default_rng(s) for s in seeds]
+        return fisheries.play(lambda seen: np.full((*seen.shape[:2], 1), act), worlds, generators, 5)
+
+    one, lost = play(-1.0, [0, 1])
+    assert (one == 0).all() and not lost.any()
+    made, _ = play(-0.5, [0, 1])
+    assert np.array_equal(made[1], play(-0.5, [1])[0][0]) and not np.array_equal(made[0], made[1])
+    world = fisheries.world("one stock")
+    rng = np.random.default_rng(1)
+    states, total = world.start(rng, 5), 0
+    for noise in rng.standard_normal((200, 5, 1)):
+        states, rewards, _ = world.step(states, np.full((5, 1), -0.5), noise)
+        total = total + rewards
+    assert made[1] == pytest.approx(total)
+
+
+def test_what_follows_a_loss_does_not_count():
+    made, lost = fisheries.play(
+        lambda seen: np.ones((*seen.shape[:2], 1)), [fisheries.world("one stock")], [np.random.default_rng(0)], 4
+    )
+    assert lost.all() and made == pytest.approx(0.7 - 100, abs=0.03), "all is caught in the first year"
+
+
+def test_the_grid_finds_the_best_escapement_of_one_stock():
+    assert fisheries.tune("constant escapement", "one stock") == pytest.approx([0.45], abs=0.02)
+    assert fisheries.tune("constant mortality", "one stock") == pytest.approx([0.285], abs=0.02)
+
+
+def test_the_logistic_optimum_is_good_for_one_stock_and_kills_the_predator_of_three():
+    act, models = fisheries.logistic_rule("one stock", 0)
+    assert fisheries.exact(act) == pytest.approx(35.7, abs=0.1) and len(models) == 1
+    assert models[0].noise == pytest.approx(0.1, abs=0.01)
+    act, models = fisheries.logistic_rule("two of three", 0)
+    played = envs.rollout(fisheries.world("two of three"), lambda count, rng: act, np.random.default_rng(0), 100)
+    lost = fisheries.what_is_lost(played)
+    assert len(models) == 2 and lost["lost: Z"] > 0.4 and lost["lost: X"] == lost["lost: Y"] == 0
+    assert lost["food"] < 0.97
+
+
+def test_a_smoothed_rule_is_nearly_that_rule(monkeypatch):
+    monkeypatch.setattr(fisheries, "POINTS", 200)
+    rule = fishery.guarded(*fishery.EXPERT)
+    act = fisheries.smooth(rule, "two of three", 0)
+    seen = envs.rollout(fisheries.world("two of three"), lambda count, rng: rule, np.random.default_rng(5), 3)
+    points = seen.observations[:, :200].reshape(-1, 3)
+    assert np.abs(act(points) - rule(points)).mean() < 0.05
+
+
+@pytest.fixture(scope="module")
+def measured():
+    kept, cells = {}, [("PPO", ("one stock",)), ("PPO", GROUP), ("watchful rule", ("two of three",))]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fisheries, "POINTS", 60)  # a tenth of a second instead of seconds
+        return kept, {cell: fisheries.measure(kept, *cell, **NUMBERS) for cell in cells}
+
+
+def test_a_cell_has_a_row_for_each_arm_condition_and_seed(measured):
+    kept, found = measured
+    _, rows = found["PPO", GROUP]
+    labels = [(r["arm"], r["condition"], r["seed"]) for r in rows]
+    assert len(set(labels)) == len(labels) == 8 and {r["seed"] for r in rows} == {3, 4}
+    assert [len(r["curve"]) for r in rows] == [2] * 4 + [0] * 4 and all("exact" not in r for r in rows)
+    assert set(kept) == {
+        *((arm, c) for arm in ("PPO", "PPO + GP") for c in ("one stock", "two of three", "two, calm")),
+        ("watchful rule", "two of three"),
+    }
+    mean, rows = found["PPO", ("one stock",)]
+    assert mean["return"] == pytest.approx(np.mean([r["return"] for r in rows]))
+    noise = [abs(r["exact"] - r["return"]) for r in rows]
+    assert max(noise) < 0.1 * max(abs(r["exact"]) for r in rows), "exact, and the mean of 20 episodes"
+
+
+def test_what_is_kept_is_the_policy_of_the_first_seed(measured):
+    kept, found = measured
+    row = found["PPO", ("one stock",)][1][0]
+    assert row["seed"] == 3 and fisheries.exact(kept["PPO", "one stock"]) == row["exact"]
+
+
+def test_episodes_of_a_kept_policy_and_of_one_that_has_to_be_learnt_again(measured):
+    kept, _ = measured
+    again = NUMBERS | {"seeds": [3]}
+    one = fisheries.played(kept, again, "watchful rule", "two of three", episodes=5)
+    two = fisheries.played({}, again, "watchful rule", "two of three", episodes=5)
+    assert np.array_equal(one.rewards, two.rewards) and one.states.shape == (5, 201, 4)
+
+
+def test_relative_returns_are_1_for_the_mean_of_constant_mortality(measured, monkeypatch):
+    table = {
+        "constant mortality": {"a": np.array([1.0, 3.0])},
+        "PPO": {"a": np.array([3.0, 4.0]), "b": np.array([1.0, 1.0])},
+    }
+    monkeypatch.setattr(fisheries, "results", lambda run: table)
+    found = fisheries.relative(None, ("PPO", "constant mortality", "PPO + GP"))
+    assert list(found) == ["PPO", "constant mortality"] and list(found["PPO"]) == ["a"]
+    assert found["PPO"]["a"] == pytest.approx([1.5, 2.0]) and found["constant mortality"]["a"].mean() == 1
+
+
+def test_bad_names_are_refused_in_one_line():
+    with pytest.raises(ValueError, match="condition='three': must be one of 'one stock'"):
+        fisheries.world("three")
+    with pytest.raises(ValueError, match="arm='PPO': must be one of 'constant mortality'"):
+        fisheries.tune("PPO", "one stock")
