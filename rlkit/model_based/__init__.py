@@ -33,6 +33,8 @@ _HOME = {
     "Worlds": "worlds",
     "analytic": "algorithms.analytic",
     "cem": "planners",
+    "dream_of": "inspect",
+    "errors_over": "inspect",
     "imagine": "dreams",
     "mbpo": "algorithms.mbpo",
     "mopo": "algorithms.mopo",
