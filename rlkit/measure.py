@@ -159,11 +159,13 @@ def stored(key: str, run: Run) -> Run:
 
 
 def notebook(key: str) -> pathlib.Path:
-    """notebooks/*/<key, with underscores>.ipynb. Raises ValueError for an unknown key, listing the known ones."""
+    """The file `paths.notebook_name` names. Raises ValueError for an unknown key, listing the known ones."""
     root = paths.repository()
     if root is None:
         raise ValueError("no checkout of the repository here: the full lane measures the notebooks of a checkout")
-    known = {path.stem.replace("_", "-"): path for path in sorted((root / "notebooks").glob("*/[!0-9.]*.ipynb"))}
+    files = {path.stem: path for path in sorted((root / "notebooks").glob("*/[!.]*.ipynb"))}
+    known = {stem.replace("_", "-"): path for stem, path in files.items() if not stem[0].isdigit()}
+    known |= {own: files[stem] for own, stem in paths.CHAPTERS_OWN.items() if stem in files}
     if key not in known:
         checks.fail("KEY", key, "one of " + (", ".join(known) or "(no paper has a notebook yet)"))
     return known[key]

@@ -231,7 +231,7 @@ class Paper(NamedTuple):
         root = paths.repository()
         if root is None:
             return None
-        name = self.key.replace("-", "_") + ".ipynb"
+        name = paths.notebook_name(self.key) + ".ipynb"
         found = sorted((root / "notebooks").glob(f"{self.chapter[:2]}_*/{name}"))
         return found[0].relative_to(root).as_posix() if found else None
 

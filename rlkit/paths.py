@@ -3,6 +3,12 @@
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
+CHAPTERS_OWN = {"mbrl-survey": "00_model_based"}  # papers whose notebook is the chapter's
+
+
+def notebook_name(key: str) -> str:
+    """The stem of a paper's notebook: the key with underscores, unless the chapter's own notebook is the paper's."""
+    return CHAPTERS_OWN.get(key, key.replace("-", "_"))
 
 
 def _is_repository(folder: Path) -> bool:

@@ -112,6 +112,17 @@ def test_the_notebook_is_found_by_chapter_and_key_from_the_moment_it_exists(chec
     assert papers.find("nsr").notebook is None  # nsr belongs to chapter 09
 
 
+def test_the_notebook_of_a_paper_may_be_the_chapters_own_and_measure_agrees(checkout):
+    from rlkit import measure
+
+    folder = checkout / "notebooks" / "05_model_based"
+    folder.mkdir(parents=True)
+    assert papers.find("mbrl-survey").notebook is None
+    (folder / "00_model_based.ipynb").write_text("{}")
+    assert papers.find("mbrl-survey").notebook == "notebooks/05_model_based/00_model_based.ipynb"
+    assert measure.notebook("mbrl-survey") == folder / "00_model_based.ipynb"
+
+
 def test_without_a_checkout_there_is_no_notebook(monkeypatch):
     monkeypatch.setattr(paths, "repository", lambda: None)
     assert papers.find("pessimism-lcb").notebook is None

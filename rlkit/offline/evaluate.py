@@ -24,10 +24,11 @@ def trajectories(agent: Agent, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
 
 
 def play(act, simulators, seeds, episodes: int, discrete: bool = False) -> tuple[np.ndarray, np.ndarray]:
-    """(returns [S, E], observations [S, E, T + 1, O]) of S policies: act(observations [S, E, O]) -> [S, E, A] or [S, E].
+    """(returns [S, E], observations [S, E, T + 1, O]) of S policies.
 
-    simulators: one for each seed; those that are one object step as one array. Starts and noise are those of the seed's
-    own stream for evaluation, the same each time. Actions that are not numbers count as 0.
+    act: observations [S, E, O] -> actions [S, E, A], or [S, E] where discrete. simulators: one for each seed; those
+    that are one object step as one array. Starts and noise are those of the seed's own stream for evaluation, the same
+    each time. Actions that are not numbers count as 0.
     """
     generators = [generator(seed, "evaluation") for seed in seeds]
     groups = {}  # rows that share a simulator step as one array

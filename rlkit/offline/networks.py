@@ -105,7 +105,7 @@ class Network(Flat):
 
 
 def through(weights, biases, x: torch.Tensor) -> torch.Tensor:
-    """R networks with ReLU between their layers: x [R, B, in], weights [R, in, out], biases [R, 1, out] of each layer."""
+    """R networks with ReLU between layers: x [R, B, in]; of each layer weights [R, in, out] and biases [R, 1, out]."""
     for layer, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
         x = _Value.apply(x, weight, bias) if weight.shape[2] == 1 else torch.baddbmm(bias, x, weight)
         x = x.relu_() if layer < len(weights) - 1 else x
