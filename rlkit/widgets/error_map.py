@@ -46,14 +46,14 @@ def error_map(x_edges, y_edges, error, doubt, data=None, labels=("x", "y"), titl
         for name, values in ((str(title), error), ("the model's own doubt", doubt))
     ]
     words = (
-        f"Colour, the same in both maps: {svg.number(top / 10**DECADES, 2)} or less is palest, {svg.number(top, 2)} "
+        f"Colour, the same in both maps: {svg.number(top / 10**DECADES, 2)} or less is faintest, {svg.number(top, 2)} "
     )
     words += f"strongest, logarithmic. Rank correlation of error and doubt over cells: {svg.number(known, 2)} "
     words += "(1: the model doubts itself most where it is most wrong; 0: its doubt says nothing)."
     words += f" Dot: error above {SURE} times the doubt ({int(sure.sum())} of {sure.size} cells)."
     if unseen is not None:
         words += f" Hatched: no data ({int(unseen.sum())} of {unseen.size} cells)."
-        words += f" {outside:,} rows of data lie outside the map." if outside else ""
+        words += f" Rows of data outside the map: {outside:,}." if outside else ""
     page = f'<div style="display:flex;flex-wrap:wrap;gap:18px">{"".join(maps)}</div>{show.note(words)}'
     middles = (x_edges[1:] + x_edges[:-1]) / 2, (y_edges[1:] + y_edges[:-1]) / 2
     rows = []

@@ -30,7 +30,7 @@ def test_the_worst_cells_stand_in_the_table_where_they_are():
 
 def test_cells_without_data_are_hatched_in_both_maps_and_rows_outside_are_counted():
     page = error_map(X, Y, ERROR, DOUBT, [[0.5, 1.0], [9.0, 0.0]])
-    assert "Hatched: no data (5 of 6 cells)" in page and "1 rows of data lie outside the map" in page
+    assert "Hatched: no data (5 of 6 cells)" in page and "Rows of data outside the map: 1." in page
     assert page.count('stroke-opacity="0.45"') == 10
     assert "Hatched" not in error_map(X, Y, ERROR, DOUBT) and "rows of data" not in error_map(X, Y, ERROR, DOUBT)
 
@@ -40,7 +40,7 @@ def test_both_maps_have_one_logarithmic_scale():
     fills = [float(f) for f in re.findall(r"rgba\([\d,]+,([\d.]+)\)", page)]
     share = np.clip(np.log10(np.concatenate([ERROR.ravel(), np.maximum(DOUBT.ravel(), 1e-9)]) / 0.1) / 2, 0, 1)
     np.testing.assert_allclose(fills, 0.05 + 0.5 * share, atol=0.006)
-    assert "0.1 or less is palest, 10 strongest" in page and page.count('role="img"') == 2
+    assert "0.1 or less is faintest, 10 strongest" in page and page.count('role="img"') == 2
 
 
 def test_a_dot_says_wrong_and_sure():
