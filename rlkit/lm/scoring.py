@@ -10,7 +10,15 @@ from rlkit.lm import checkpointing, heads, prefix
 SPLIT_AT = 256  # tokens of padding that one more pass through the model is worth
 
 
-def score_tokens(model, rollouts, rows=None, *, temperature: float | None = None, entropy: bool = False):
+def score_tokens(
+    model,
+    rollouts,
+    rows=None,
+    *,
+    temperature: float | None = None,
+    entropy: bool = False,
+    entropy_gradient: bool = True,
+):
     """log pi(token | all before it) at each sampled token: [B', T] fp32 in nats, 0 where rollouts.mask is False.
 
     pi is softmax(logits / temperature) with dropout off, the distribution that `sample` recorded: by default at the
@@ -18,7 +26,8 @@ def score_tokens(model, rollouts, rows=None, *, temperature: float | None = None
     the cache is repeated, and only completions run per row, longest first in passes of similar length.
 
     rows: indices [B'] into the rollouts, in any order; None for all. entropy=True returns (logp, entropy [B', T]) with
-    entropy -sum_v pi(v) log pi(v) over the whole vocabulary, 0 where mask is False, differentiable too.
+    entropy -sum_v pi(v) log pi(v) over the whole vocabulary, 0 where mask is False. It is differentiable too, unless
+    entropy_gradient=False: then a backward keeps nothing for it.
     With gradient checkpointing on (model.gradient_checkpointing_enable()), layers keep their inputs alone and recompute
     in backward; prompts are shared all the same. A model whose cache cannot be repeated runs every row in full.
     A large vocabulary is taken a few tokens at a time, so that the logits of all never stand in memory together.
@@ -45,7 +54,8 @@ def score_tokens(model, rollouts, rows=None, *, temperature: float | None = None
         for begin, end in _passes(lengths.tolist()):
             part = order[begin:end]
             ids = rollouts.ids[rows[part], : int(lengths[begin])]
-            values.append(_log_probabilities(logits(prompt[part], ids), ids, temperature, entropy, project))
+            given = temperature, entropy, entropy_gradient, project
+            values.append(_log_probabilities(logits(prompt[part], ids), ids, *given))
     back = order.argsort()
     result = []
     for value in zip(*values, strict=True):
@@ -110,14 +120,14 @@ def _passes(lengths: list, begin: int = 0) -> list:
     return _passes(lengths[:cut], begin) + _passes(lengths[cut:], begin + cut)
 
 
-def _log_probabilities(logits, ids, temperature: float, entropy: bool, project=None) -> list:
+def _log_probabilities(logits, ids, temperature: float, entropy: bool, differentiable: bool, project=None) -> list:
     """[logp [b, t]] or [logp, entropy [b, t]] of logits [b, t, V], or of hidden states [b, t, D] that project takes to
     logits, a few tokens at a time; those are recomputed in backward."""
     if project is None:
-        return _of_logits(logits, ids, temperature, entropy)
+        return _of_logits(logits, ids, temperature, entropy, differentiable)
 
     def some(hidden, ids):
-        return _of_logits(project(hidden), ids, temperature, entropy)
+        return _of_logits(project(hidden), ids, temperature, entropy, differentiable)
 
     hidden, tokens, values = logits.flatten(0, 1), ids.flatten(), []
     with torch.no_grad():
@@ -129,11 +139,15 @@ def _log_probabilities(logits, ids, temperature: float, entropy: bool, project=N
     return [torch.cat(value).view_as(ids) for value in zip(*values, strict=True)]
 
 
-def _of_logits(logits, ids, temperature: float, entropy: bool) -> list:
+def _of_logits(logits, ids, temperature: float, entropy: bool, differentiable: bool) -> list:
     """[logp] or [logp, entropy], shaped like ids [...], of logits [..., V]."""
     logits = logits.float()
     if temperature != 1:
         logits = logits / temperature
     total = logits.logsumexp(-1)
     logp = logits.gather(-1, ids[..., None])[..., 0] - total
-    return [logp, total - (logits.softmax(-1) * logits).sum(-1)] if entropy else [logp]
+    if not entropy:
+        return [logp]
+    # What a recomputed part saves for an output that no loss uses stays until the whole backward is over.
+    with torch.set_grad_enabled(differentiable and torch.is_grad_enabled()):
+        return [logp, total - (logits.softmax(-1) * logits).sum(-1)]

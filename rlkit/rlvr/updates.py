@@ -93,7 +93,9 @@ def update(model, trainable, optimizer, rollouts, objective, weights, reference,
     found, scale = [], scale_of(model, tokens)
     optimizer.zero_grad(set_to_none=True)
     for micro in cut([g * size + i for g in groups for i in range(size)], how["micro_batch"]):
-        logp, entropy = score_tokens(model, rollouts, micro, entropy=True)  # [B, T]
+        logp, entropy = score_tokens(
+            model, rollouts, micro, entropy=True, entropy_gradient=bool(how["entropy_bonus"])
+        )  # [B, T]
         frozen = None if reference is None else reference[micro]
         old, mask = rollouts.logp[micro], rollouts.mask[micro]
         loss, info = objective.loss(logp, old, frozen, mask, rows(weights, micro), normaliser)

@@ -3,8 +3,9 @@
 import pytest
 import torch
 import transformers
+from torch.multiprocessing.reductions import StorageWeakRef
 
-from rlkit.lm import heads, models, plans
+from rlkit.lm import heads, models, plans, scoring
 from rlkit.lm.rollouts import sample, score_tokens
 from tests.rlvr import toy
 
@@ -83,3 +84,29 @@ def test_sixteen_bit_heads_make_logits_in_fp32():
     drawn = sample(model, tokenizer, PROMPTS, 8, 12, seed=2)
     gap = (score_tokens(model, drawn).detach() - drawn.logp)[drawn.mask].abs()
     assert gap.mean() < 2e-2
+
+
+def test_an_entropy_that_no_loss_uses_keeps_no_logits_of_other_parts(monkeypatch):
+    """A part is recomputed in backward; what it saved for an unused output would wait for the end of the backward."""
+    draw = torch.Generator().manual_seed(0)
+    hidden = torch.randn(1, 12, 4, generator=draw).requires_grad_()
+    weight, ids = torch.randn(4, 50, generator=draw), torch.randint(50, (1, 12), generator=draw)
+    monkeypatch.setattr(heads, "AT_ONCE", 100)  # two tokens a part
+    made, alive = [], []
+
+    def project(part):
+        alive.append(sum(not storage.expired() for storage in made))
+        logits = part @ weight
+        made.append(StorageWeakRef(logits.untyped_storage()))
+        return logits
+
+    logp, entropy = scoring._log_probabilities(hidden, ids, 1.0, True, False, project)
+    forward = len(alive)
+    logp.sum().backward()
+    assert len(alive) - forward == 6 and max(alive[forward:]) <= 1
+    leaf = hidden.detach().requires_grad_()
+    full = (leaf @ weight).log_softmax(-1)
+    full.gather(-1, ids[..., None]).sum().backward()
+    torch.testing.assert_close(hidden.grad, leaf.grad)
+    torch.testing.assert_close(entropy, -(full.exp() * full).sum(-1).detach())
+    assert not entropy.requires_grad
