@@ -222,6 +222,33 @@ def test_ratio_says_how_many_times_faster_or_how_much_of_theirs():
     assert gpu.row("w", "s", float("nan"), 1.0) == gpu.row("w", "s", None, 1.0)
 
 
+@pytest.mark.parametrize(("each", "turns"), [(1, 4), (8, 3), (40, 2)])
+def test_a_way_that_takes_long_is_timed_fewer_times_but_once(each, turns, monkeypatch):
+    now, ran = [0.0], []
+    monkeypatch.setattr(gpu, "clock", lambda: now[0])
+
+    def work():
+        ran.append(1)
+        now[0] += each + (100 if len(ran) == 1 else 0)  # the first one warms up
+
+    assert gpu.seconds_of(work, repeats=3) == each and len(ran) == turns
+
+
+def test_a_run_that_is_cut_short_keeps_the_sections_before(monkeypatch, tmp_path):
+    def measure(name, command):
+        if name == "update":
+            raise KeyboardInterrupt
+        return [{"section": name, **line(""), "verdict": ""}], {"card": "C"}
+
+    monkeypatch.setattr(gpu, "measure", measure)
+    monkeypatch.setattr(gpu, "RESULT", tmp_path / "results.json")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    with pytest.raises(KeyboardInterrupt):
+        gpu.main([])
+    kept = json.loads((tmp_path / "results.json").read_text())["rows"]
+    assert [row["section"] for row in kept] == ["1.5b", "sampler", "rollouts"]
+
+
 def test_a_section_that_fails_keeps_its_rows_and_says_why(tmp_path, capfd):
     script = tmp_path / "section.py"
     good = {"work": "w", "unit": "s", "ours": 1.0, "theirs": 2.0, "ratio": 2.0, "must": ">= 3 x"}

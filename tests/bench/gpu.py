@@ -49,6 +49,7 @@ RESULT = ROOT / "data" / "results" / "bench-gpu.json"
 NO_CARD = "not measured: no CUDA device"
 MARK = "row "  # in front of what a section tells its parent
 GROUP, RATE = 8, bench_qlora.RATE
+ENOUGH = 15  # seconds of turns that are timed: a way of sampling that needs minutes is not run four times
 LIMITS = {"1.5b": 6.0, "7b": 8.8}  # GB that a training step may take
 SPREAD, LOUD, LOUDER = 3.0, 148, 2.6  # see like_trained
 FIRST_WORD = 2 * 26 * 26 + 256  # ids below: letters and pairs of the tokenizer, not words
@@ -180,9 +181,9 @@ def peaks() -> tuple:
 
 
 def seconds_of(function, repeats: int) -> float:
-    """The median of some turns, after one to warm up."""
+    """The median of some turns, after one to warm up; of fewer where they have taken ENOUGH seconds, but of one."""
     taken = []
-    for _ in range(repeats + 1):
+    while len(taken) < 2 or (len(taken) <= repeats and sum(taken[1:]) < ENOUGH):
         start = clock()
         function()
         taken.append(clock() - start)
@@ -489,6 +490,7 @@ def measure(name: str, command: list) -> tuple:
                 print(line, end="", file=sys.stderr, flush=True)
             elif "work" in (found := json.loads(line.removeprefix(MARK))):
                 rows.append({"section": name, **found, "verdict": verdict(found)})
+                print(table(rows[-1:]).split("\n")[-1], file=sys.stderr, flush=True)  # a run may be cut short
             else:
                 place = found
     if child.returncode:
@@ -547,11 +549,12 @@ def main(arguments: list | None = None) -> int:
             command = [sys.executable, __file__, "--section", name, folder, *(["--quick"] if chosen.quick else [])]
             found, said = measure(name, command)
             rows, place = rows + found, said or place
+            if card and place and not chosen.quick:
+                store(RESULT, place, found)
     failed = [row for row in rows if row["verdict"].startswith(("FAILED", "MISSED"))]
     what = place.get("card") or "CPU lane: the same code, small shapes in the place of the real ones; nothing is judged"
     print(f"\n{what}\n{table(rows)}\n\n{len(rows)} rows; failed or missed: {len(failed)}")
     if card and place and not chosen.quick:
-        store(RESULT, place, rows)
         print(f"wrote {RESULT.relative_to(ROOT)}")
     return int(bool(failed) or not rows)
 
