@@ -1,11 +1,14 @@
 """Fisheries measured: the same episodes for all, grids that find the best number, smoothing that keeps a policy."""
 
+from types import SimpleNamespace
+
 import numpy as np
+import pandas as pd
 import pytest
 
 from rlkit import envs
 from rlkit.envs import fishery
-from rlkit.model_based import fisheries
+from rlkit.model_based import fisheries, fishery_rules
 
 GROUP = ("two of three", "two, calm")
 NUMBERS = {"seeds": [3, 4], "steps": 4_096, "episodes": 20}
@@ -14,7 +17,7 @@ NUMBERS = {"seeds": [3, 4], "steps": 4_096, "episodes": 20}
 def test_all_arms_meet_the_same_episodes_and_a_seed_meets_its_own():
     def play(act, seeds):
         worlds, generators = [fisheries.world("one stock")] * len(seeds), [np.random.default_rng(s) for s in seeds]
-        return fisheries.play(lambda seen: np.full((*seen.shape[:2], 1), act), worlds, generators, 5)
+        return fishery_rules.play(lambda seen: np.full((*seen.shape[:2], 1), act), worlds, generators, 5)
 
     one, lost = play(-1.0, [0, 1])
     assert (one == 0).all() and not lost.any()
@@ -30,22 +33,22 @@ def test_all_arms_meet_the_same_episodes_and_a_seed_meets_its_own():
 
 
 def test_what_follows_a_loss_does_not_count():
-    made, lost = fisheries.play(
+    made, lost = fishery_rules.play(
         lambda seen: np.ones((*seen.shape[:2], 1)), [fisheries.world("one stock")], [np.random.default_rng(0)], 4
     )
     assert lost.all() and made == pytest.approx(0.7 - 100, abs=0.03), "all is caught in the first year"
 
 
 def test_the_grid_finds_the_best_escapement_of_one_stock():
-    assert fisheries.tune("constant escapement", "one stock") == pytest.approx([0.45], abs=0.02)
-    assert fisheries.tune("constant mortality", "one stock") == pytest.approx([0.285], abs=0.02)
+    assert fishery_rules.tune("constant escapement", "one stock") == pytest.approx([0.45], abs=0.02)
+    assert fishery_rules.tune("constant mortality", "one stock") == pytest.approx([0.285], abs=0.02)
 
 
 def test_the_logistic_optimum_is_good_for_one_stock_and_kills_the_predator_of_three():
-    act, models = fisheries.logistic_rule("one stock", 0)
+    act, models = fishery_rules.logistic_rule("one stock", 0)
     assert fisheries.exact(act) == pytest.approx(35.7, abs=0.1) and len(models) == 1
     assert models[0].noise == pytest.approx(0.1, abs=0.01)
-    act, models = fisheries.logistic_rule("two of three", 0)
+    act, models = fishery_rules.logistic_rule("two of three", 0)
     played = envs.rollout(fisheries.world("two of three"), lambda count, rng: act, np.random.default_rng(0), 100)
     lost = fisheries.what_is_lost(played)
     assert len(models) == 2 and lost["lost: Z"] > 0.4 and lost["lost: X"] == lost["lost: Y"] == 0
@@ -53,9 +56,9 @@ def test_the_logistic_optimum_is_good_for_one_stock_and_kills_the_predator_of_th
 
 
 def test_a_smoothed_rule_is_nearly_that_rule(monkeypatch):
-    monkeypatch.setattr(fisheries, "POINTS", 200)
+    monkeypatch.setattr(fishery_rules, "POINTS", 200)
     rule = fishery.guarded(*fishery.EXPERT)
-    act = fisheries.smooth(rule, "two of three", 0)
+    act = fishery_rules.smooth(rule, "two of three", 0)
     seen = envs.rollout(fisheries.world("two of three"), lambda count, rng: rule, np.random.default_rng(5), 3)
     points = seen.observations[:, :200].reshape(-1, 3)
     assert np.abs(act(points) - rule(points)).mean() < 0.05
@@ -65,7 +68,7 @@ def test_a_smoothed_rule_is_nearly_that_rule(monkeypatch):
 def measured():
     kept, cells = {}, [("PPO", ("one stock",)), ("PPO", GROUP), ("watchful rule", ("two of three",))]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fisheries, "POINTS", 60)  # a tenth of a second instead of seconds
+        patch.setattr(fishery_rules, "POINTS", 60)  # a tenth of a second instead of seconds
         return kept, {cell: fisheries.measure(kept, *cell, **NUMBERS) for cell in cells}
 
 
@@ -110,8 +113,20 @@ def test_relative_returns_are_1_for_the_mean_of_constant_mortality(measured, mon
     assert found["PPO"]["a"] == pytest.approx([1.5, 2.0]) and found["constant mortality"]["a"].mean() == 1
 
 
+def test_a_careful_constant_is_played_on_the_episodes_of_the_run():
+    row = {"kind": "row", "condition": "one stock", "lost": 0.0}
+    rows = [row | {"arm": "PPO", "seed": s, "return": 35.0 + s} for s in (3, 4)]
+    _, own = fisheries.measure({}, "constant mortality", ("one stock",), **NUMBERS)
+    cell = {"kind": "cell", "episodes": 20}
+    run = SimpleNamespace(rollouts=lambda: pd.DataFrame([cell, *own, *rows]))
+    found = fisheries.careful(run, "one stock", [1.0, 0.5])
+    best, half, ppo = found.values()
+    assert best["return"] == pytest.approx(np.mean([r["return"] for r in own]), abs=1e-3) and ppo["return"] == 38.5
+    assert half["return"] < best["return"] and list(found)[1] == "50% of the best constant mortality"
+
+
 def test_bad_names_are_refused_in_one_line():
     with pytest.raises(ValueError, match="condition='three': must be one of 'one stock'"):
         fisheries.world("three")
     with pytest.raises(ValueError, match="arm='PPO': must be one of 'constant mortality'"):
-        fisheries.tune("PPO", "one stock")
+        fishery_rules.tune("PPO", "one stock")
