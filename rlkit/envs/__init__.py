@@ -45,6 +45,7 @@ _WORLDS = {
     "glucose": ("glucose", "Glucose", {}),
     "linear": ("linear", "Linear", {}),
     "mountain-car": ("mountain_car", "MountainCar", {}),
+    "refrigerator": ("refrigerator", "Refrigerator", {}),
     "rocket": ("rocket", "Rocket", {}),
     "safe-cart": ("safe_cart", "SafeCart", {}),
     "fishery": ("fishery", "Fishery", {}),
