@@ -46,6 +46,7 @@ _WORLDS = {
     "linear": ("linear", "Linear", {}),
     "mountain-car": ("mountain_car", "MountainCar", {}),
     "refrigerator": ("refrigerator", "Refrigerator", {}),
+    "point-box": ("point_box", "PointBox", {}),
     "rocket": ("rocket", "Rocket", {}),
     "safe-cart": ("safe_cart", "SafeCart", {}),
     "fishery": ("fishery", "Fishery", {}),

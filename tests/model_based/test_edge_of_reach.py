@@ -1,0 +1,107 @@
+"""Edge-of-reach states counted by hand, true values in closed form, and the failure itself against true values."""
+
+import numpy as np
+import pytest
+import torch
+
+from rlkit import envs, offline
+from rlkit.model_based import Exact, edge_of_reach, imagine, train_in
+from rlkit.offline.rows import generator
+
+
+def counted(seeds=(0,), remember=3, cells=40):
+    world = envs.simulator("point-box")
+    logs = [offline.build(world, "random", 60, seed) for seed in seeds]
+    return edge_of_reach.Counted(Exact(world), logs, seeds, remember=remember, cells=cells), logs
+
+
+def test_dreams_to_the_left_leave_their_last_cell_at_the_edge():
+    model, _ = counted(cells=20)  # a cell is as wide as a step
+    starts = torch.tensor([[[-0.71, 1.5]]])
+    imagine(model, lambda seen: torch.tensor([[[-1.0, 0.0]]]), starts, 3, [generator(0, "dreams")])
+    path = torch.tensor([[[-0.71, 1.5], [-0.91, 1.5], [-1.11, 1.5], [-1.31, 1.5], [-1.51, 1.5]]])
+    assert model.edge(path).tolist() == [[False, False, False, True, True]]
+    within, edge = model.ever()
+    number = model.cell(path)[0]
+    assert within[0, number].tolist() == [True] * 3 + [False] * 2 and edge[0, number].tolist() == [False] * 3 + [1, 0]
+    imagine(model, lambda seen: torch.zeros(1, 1, 2), torch.zeros(1, 1, 2), 3, [generator(0, "dreams")])
+    assert model.edge(path).tolist() == [[True] * 5], "the dream left the buffer"
+    assert model.ever()[0][0, number].tolist() == within[0, number].tolist(), "what ever was is remembered"
+
+
+def test_cells_of_the_log_are_never_at_the_edge():
+    model, logs = counted((0, 1))
+    for row, log in enumerate(logs):
+        seen = np.broadcast_to(log.observations, (2, *log.observations.shape))
+        assert not model.edge(seen)[row].any()
+        assert set(np.flatnonzero(model.left[row] == np.inf)) == set(model.cell(log.observations))
+    assert (model.left[0] != model.left[1]).any()
+
+
+def test_a_cell_holds_its_own_middle():
+    model, _ = counted()
+    assert model.cell(model.centres()).tolist() == list(range(1600))
+    assert model.centres()[[0, 1, 40]] == pytest.approx(np.array([[-1.95, -1.95], [-1.85, -1.95], [-1.95, -1.85]]))
+
+
+def test_true_values_in_closed_form():
+    world, discount = envs.simulator("point-box"), 0.9
+    right = lambda seen: torch.cat([torch.ones_like(seen[..., :1]), torch.zeros_like(seen[..., :1])], -1)  # noqa: E731
+    starts = torch.tensor([[[0.3, 0.0], [1.5, 0.0]], [[0.6, 0.0], [0.75, 0.0]]])
+    found = edge_of_reach.true_values(world, right, starts, discount)
+    expected = [[1 + discount + discount**2 * 0.5, 0], [1 + discount * 0, 0.25]]
+    np.testing.assert_allclose(found, expected, atol=2e-6)
+    still = edge_of_reach.true_values(world, torch.zeros_like, starts, discount)
+    np.testing.assert_allclose(still, [[11 / 12 * 10, 0], [10, 10]], rtol=1e-5)
+
+
+def test_the_patch_changes_targets_at_the_edge_alone():
+    model, logs = counted((0, 1))
+    captured = {}
+
+    def both(learner, batch):
+        learner.noise = lambda *shape: torch.zeros(2, *shape)
+        captured["usual"] = learner.target(batch, learner.noise(batch.rewards.shape[1], 2))
+        captured["patched"] = edge_of_reach.patched(model)(learner, batch)
+        captured["edge"] = model.edge(batch.next_observations)
+        true = edge_of_reach.true_values(model.model.simulator, learner.prefer, batch.next_observations, 0.99)
+        captured["true"] = batch.rewards + 0.99 * true
+        raise StopIteration
+
+    with pytest.raises(RuntimeError):  # a generator turns StopIteration into it: one update's targets are enough
+        next(train_in(model, logs, (0, 1), steps=1, horizon=3, rollouts=20, target=both))
+    edge = captured["edge"]
+    assert 0 < edge.mean() < 1
+    np.testing.assert_array_equal(captured["patched"][~edge], captured["usual"][~edge])
+    np.testing.assert_array_equal(captured["patched"][edge], captured["true"][edge])
+
+
+def test_area_under_the_curve():
+    assert edge_of_reach.area_under_curve([3, 4, 1, 2], [True, True, False, False]) == 1
+    assert edge_of_reach.area_under_curve([1, 1, 1], [True, False, False]) == 0.5
+    scores, positive = np.random.default_rng(0).normal(size=40).round(1), np.arange(40) % 3 == 0
+    pairs = scores[positive][:, None] - scores[~positive]
+    assert edge_of_reach.area_under_curve(scores, positive) == pytest.approx(((pairs > 0) + 0.5 * (pairs == 0)).mean())
+    with pytest.raises(ValueError, match="both kinds"):
+        edge_of_reach.area_under_curve([1, 2], [True, True])
+
+
+@pytest.mark.slow
+def test_short_dreams_overestimate_and_an_ensemble_does_not():
+    """Learnt against true Q of the learnt policy, on the states it was trained on: base far above, RAVL near."""
+    world, seeds, above = envs.simulator("point-box"), [1003, 1004], {}
+    logs = [offline.build(world, "random", 1_000, seed) for seed in seeds]
+    for arm, options in {"base": {}, "RAVL": {"critics": 10, "diversity": 1.0}}.items():
+        model, kept = edge_of_reach.Counted(Exact(world), logs, seeds, remember=50), []
+        options = options | {"horizon": 5, "retain": 10, "polyak": 0.05, "evaluate_every": 1_600, "episodes": 1}
+        for _ in train_in(
+            model, logs, seeds, steps=1_600, watch=lambda soft, step, kept=kept: kept.append(soft) or {}, **options
+        ):
+            pass
+        seen = torch.from_numpy(model.centres()).expand(2, -1, -1)
+        with torch.no_grad():
+            learnt = kept[-1].q(seen, kept[-1].prefer(seen)).amin(1)
+        true = edge_of_reach.true_values(world, kept[-1].prefer, seen, 0.99)
+        above[arm] = [float((learnt - true)[row, within].mean()) for row, within in enumerate(model.ever()[0])]
+    assert min(above["base"]) > 100, "more than the largest true value, 1 / (1 - 0.99)"
+    assert max(above["RAVL"]) < min(above["base"]) / 2
