@@ -40,6 +40,7 @@ def deep_dyna(
         yield from dqn(simulator, seeds, batch_size=batch_size, epsilon=epsilon, **shared)
         return
     seeds = [checks.seed(seed) for seed in seeds]
+    checks.positive_int("dream_every", dream_every), checks.positive_int("model_every", model_every)
     waves = checks.positive_int("rollouts", rollouts) * checks.positive_int("horizon", horizon)
     dreams = Replay(seeds, simulator.observation_size, 1, waves * checks.positive_int("retain", retain), discrete=True)
     generators, said, spent = [generator(seed, "dreams") for seed in seeds], {}, 0
