@@ -49,6 +49,8 @@ _WORLDS = {
     "point-box": ("point_box", "PointBox", {}),
     "rocket": ("rocket", "Rocket", {}),
     "safe-cart": ("safe_cart", "SafeCart", {}),
+    "pan-flute": ("pan_flute", "PanFlute", {}),
+    "button-grid": ("button_grid", "ButtonGrid", {}),
     "fishery": ("fishery", "Fishery", {}),
     "fishery-one-species": ("fishery", "SingleFishery", {}),
 }
