@@ -29,7 +29,7 @@ def test_without_a_model_it_is_dqn():
 @pytest.mark.parametrize("horizon", [1, 5])
 def test_with_the_exact_model_it_finds_the_optimum_of_a_maze(horizon):
     world, agent = placed(envs.simulator("maze-u", slip=0.0)), Agent()
-    options = {"steps": 500, "warm_up": 200, "updates": 2, "evaluate_every": 500, "learning_rate": 3e-3}
+    options = {"steps": 800, "warm_up": 200, "updates": 2, "evaluate_every": 800, "learning_rate": 3e-3}
     *_, last = deep_dyna(world, [0, 1], Exact(world), horizon=horizon, agent=agent, **options)
     assert (last.metrics["return"] == envs.references(world)["optimal"]).all()
     greedy = agent.act(np.eye(world.observation_size, dtype=np.float32))
