@@ -334,6 +334,29 @@ def _two_hot(rng):
     ]
 
 
+def _filtered_error(rng):
+    cases = [
+        (np.array([[0.5, 0.5]]), np.array([0.0, 1.0])),  # no difference: the mean error
+        (np.array([[0.9, 0.1], [0.9, 0.1]]), np.array([0.25, 4.0])),
+        (np.array([[1.0, 1.0]]), np.array([1.0, 3.0])),  # log of 0 without the clip
+        (np.array([[1.0, 0.5], [0.0, 0.5]]), np.array([1.0, 2.0])),  # the mean comes before the log
+    ]
+    for candidates in (*rng.integers(2, 6, size=30), 10):
+        cases.append((rng.random((rng.integers(1, 5), candidates)).round(2), rng.random(candidates).round(2)))
+    return cases
+
+
+def _edge_cells(rng):
+    cases = [
+        (np.array([[0, 1]]),),
+        (np.array([[0, 1, 2], [2, 3, 4]]),),  # 2 ends one dream and begins another
+        (np.array([[5, 4, 4]]),),  # it stood still: its last step began there
+        (np.array([[3, 2, 1], [9, 5, 1]]),),  # two dreams end in one cell
+        (np.array([[1, 2], [2, 1]]),),  # none is at the edge
+    ]
+    return cases + [(rng.integers(0, 15, size=(rng.integers(1, 5), rng.integers(2, 6))),) for _ in range(30)]
+
+
 EXERCISES = {
     "bandits/incremental_mean": Exercise("rlkit.bandits.policies:incremental_mean", _incremental_mean),
     "bandits/ucb_index": Exercise("rlkit.bandits.ucb:ucb_index", _ucb_index),
@@ -342,12 +365,14 @@ EXERCISES = {
     "bandits/lcb_index": Exercise("rlkit.bandits.offline:lcb_index", _lcb_index),
     "dual-rl/chi_square_conjugate": Exercise("rlkit.exercises.references:chi_square_conjugate", _chi_square_conjugate),
     "echo-chamber/pressure": Exercise("rlkit.rlvr.replicator:pressure", _pressure),
+    "edge-of-reach/edge_cells": Exercise("rlkit.exercises.references:edge_cells", _edge_cells),
     "grpo/clipped_gain": Exercise("rlkit.exercises.references:clipped_gain", _clipped_gain),
     "grpo/k3": Exercise("rlkit.exercises.references:k3", _k3),
     "grpo/token_log_probability": Exercise("rlkit.exercises.references:token_log_probability", _token_log_probability),
     "grpo/token_weights": Exercise("rlkit.exercises.references:token_weights", _token_weights),
     "limit-of-rlvr/pass_at_k": Exercise("rlkit.stats:pass_at_k", _pass_at_k),
     "losse/two_hot": Exercise("rlkit.exercises.references:two_hot", _two_hot),
+    "morec/filtered_error": Exercise("rlkit.exercises.references:filtered_error", _filtered_error),
     "neorl2/smith_action": Exercise("rlkit.exercises.references:smith_action", _smith_action),
     "nft/nft_credit": Exercise("rlkit.exercises.references:nft_credit", _nft_credit),
     "nsr/at_matched": Exercise("rlkit.rlvr.experiments:at_matched", _at_matched),

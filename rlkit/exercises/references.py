@@ -140,3 +140,23 @@ def two_hot(place, nodes):
     The soft bins of one direction of one grid; `rlkit.model_based.sparse_features.SparseFeatures` has them in several.
     """
     return np.maximum(0, 1 - np.abs(place[:, None] - np.arange(nodes)))
+
+
+def filtered_error(chances, errors):
+    """Expected error of MOREC's choice: chances [n, C] of n discriminators, errors [C] of C candidates -> a number.
+
+    r = -log(1 - mean_i min(chances_i, 0.999)), chosen with chances softmax(r / 0.1). Source: Luo et al. 2023
+    (2310.05422) and the authors' code; `rlkit.model_based.reward_consistent` filters so.
+    """
+    reward = -np.log(1 - np.minimum(chances, 0.999).mean(axis=0))
+    weights = np.exp((reward - reward.max()) / 0.1)
+    return float(weights @ errors / weights.sum())
+
+
+def edge_cells(dreams):
+    """Cells that end dreams and begin no step: dreams [B, k + 1] of cell numbers -> sorted, each once.
+
+    Source: Sims et al. 2024 (arXiv 2402.12527), definition of edge-of-reach states, on cells;
+    `rlkit.model_based.edge_of_reach.Counted` keeps the same count while a learner trains.
+    """
+    return np.setdiff1d(dreams[:, -1], dreams[:, :-1])

@@ -130,3 +130,30 @@ def test_two_hot_is_one_grid_of_sparse_features():
     rows = np.zeros((101, features.size))
     np.put_along_axis(rows, index, weight, axis=1)
     np.testing.assert_allclose(references.two_hot(place, features.size), rows, atol=1e-12)
+
+
+def test_filtered_error_is_what_the_filter_chooses_on_average():
+    from rlkit.model_based.reward_consistent import dynamics_reward
+
+    rng = np.random.default_rng(2)
+    chances, errors = rng.random((5, 8)), rng.random(8)
+    weights = (dynamics_reward(torch.tensor(chances)[None])[0] / 0.1).softmax(0).numpy()
+    assert references.filtered_error(chances, errors) == pytest.approx(float(weights @ errors))
+
+
+def test_edge_cells_are_those_that_counted_dreams_leave():
+    from types import SimpleNamespace
+
+    from rlkit.model_based.edge_of_reach import Counted
+
+    world = envs.simulator("point-box")
+    counted = Counted(
+        SimpleNamespace(simulator=world, observation_size=2), offline.build(world, "random", 30, 0), [0], remember=4
+    )
+    counted.left[:], counted.arrived[:] = -np.inf, -np.inf  # dreams alone, no log
+    rng, places = np.random.default_rng(0), torch.from_numpy(counted.centres())
+    dreams = rng.integers(0, 1600, size=(700, 5))
+    for now, after in zip(dreams.T[:-1], dreams.T[1:], strict=True):
+        counted.model.step = lambda *given, after=after: (places[None, after], None, None)
+        counted.step(places[None, now], None, None)
+    np.testing.assert_array_equal(references.edge_cells(dreams), np.flatnonzero(counted.ever()[1][0]))
