@@ -1,0 +1,98 @@
+"""Pan flutes as pictures, and how soon learners of a sweep arrived.
+
+The sweep's rollout rows of kind "result": arm, pipes, at [L] (the steps of the looks), scores [L, S], steps [S] (when
+each seed arrived), arrived [S], updates and model_updates.
+"""
+
+import numpy as np
+
+from rlkit import checks
+from rlkit.evaluations import of_kind
+from rlkit.html import table
+from rlkit.widgets import show, svg
+from rlkit.widgets.task_grid import task_grid
+from rlkit.widgets.value_map import shade
+
+CELL, TOP, GAP = 26, 44, 22  # px: a cell, room for heads, between flutes
+
+
+def flute(panels: dict, pipes: int, title, truth=None) -> str:
+    """Flutes side by side: a column for each pipe, notes enter on top and sound in the bottom row; SVG.
+
+    panels: head -> cells [n (n + 1) / 2], pipe after pipe, each the chance of a note in percent, bluer the likelier.
+    truth: bits of the same size; a cell whose chance is on the other side of a half gets a cross. title: plain text.
+    Raises ValueError for other sizes or chances outside of [0, 1].
+    """
+    checks.positive_int("pipes", pipes)
+    parts, left, said = [svg.text(2, 15, svg.short(title, 80), "start", 'font-weight="700"')], 2, []
+    for head, given in panels.items():
+        cells = checks.probability(f"panels[{head!r}]", given)
+        if cells.shape != (pipes * (pipes + 1) // 2,):
+            raise ValueError(f"panels[{head!r}] of shape {cells.shape}: must be [{pipes * (pipes + 1) // 2}]")
+        parts.append(svg.text(left, TOP - 10, svg.short(head, 22)))
+        wrong = np.zeros(len(cells), bool) if truth is None else (cells > 0.5) != (np.asarray(truth) > 0.5)
+        said.append(f"{head}: notes in " + (", ".join(_names(cells > 0.5, pipes)) or "no cell"))
+        if wrong.any():
+            said[-1] += f", {wrong.sum()} of them wrong"
+        for number, (pipe, cell) in enumerate((i, k) for i in range(pipes) for k in range(i + 1)):
+            x, y = left + CELL * pipe, TOP + CELL * (pipes - 1 - pipe + cell)
+            place = f'x="{x}" y="{y}" width="{CELL}" height="{CELL}"'
+            edge = 'stroke="currentColor" stroke-opacity="0.35"'
+            parts.append(f'<rect {place} fill="{shade(cells[number], (0, 1))}" {edge}/>')
+            parts.append(svg.text(x + CELL / 2, y + 17, f"{100 * cells[number]:.0f}", "middle"))
+            if wrong[number]:
+                side = CELL - 4
+                parts.append(f'<path d="M{x + 2} {y + 2}l{side} {side}m0 -{side}l-{side} {side}" {svg.stroke(1, 2)}/>')
+        left += max(CELL * pipes, 7 * min(len(head), 22)) + GAP
+    return svg.frame("".join(parts), left, TOP + CELL * pipes + 6, title, "; ".join(said))
+
+
+def _names(on, pipes) -> list:
+    where = [(i + 1, k + 1) for i in range(pipes) for k in range(i + 1)]
+    return [f"pipe {i} cell {k}" for (i, k), lit in zip(where, on, strict=True) if lit]
+
+
+def results(run) -> dict:
+    """(arm, pipes) -> its row, as far as the sweep has come."""
+    return {(row["arm"], int(row["pipes"])): row for _, row in of_kind(run, "result").iterrows()}
+
+
+def arrival_page(run, bar: float) -> str:
+    """A chart of mean scores for each number of pipes, and a grid of the steps until each seed arrived; as HTML.
+
+    bar: the score at which a seed has arrived, a level line. The band is one standard error over seeds each way; a
+    curve ends where all its seeds have arrived.
+    """
+    found, page = results(run), ""
+    if not found:
+        return show.note("The first learner is still at work.")
+    arms = list(dict.fromkeys(arm for arm, _ in found))
+    for n in sorted({n for _, n in found}):
+        rows = {arm: found[arm, n] for arm in arms if (arm, n) in found}
+        drawn = [
+            svg.mean_and_error(arm, np.array(row["at"]), np.array(row["scores"]).T)._replace(place=arms.index(arm))
+            for arm, row in rows.items()
+        ]
+        words = "; ".join(f"{line.label}: {svg.number(line.y[-1], 2)} after {line.x[-1]:,} steps" for line in drawn)
+        longest = max((row["at"] for row in rows.values()), key=len)
+        drawn.append(svg.level(f"the bar, {bar:g}", longest, bar, place=len(arms)))
+        title = f"{n} pipes: score by environment steps (1: as the expert)"
+        page += svg.chart(drawn, title, "environment steps", title, words, height=230)
+    steps = {arm: {f"{n} pipes": np.array(row["steps"]) for (a, n), row in found.items() if a == arm} for arm in arms}
+    band = "Line: mean over seeds, up to where all have arrived; band: one standard error each way."
+    return page + show.note(band) + task_grid(steps, {}, "environment steps until a seed has arrived")
+
+
+def arrival_table(run) -> str:
+    """A row for each arm and number of pipes: mean steps, seeds arrived, updates of Q and of the model, CPU-seconds."""
+    found, rows = results(run), []
+    if not found:
+        checks.fail("run", run, "a run with results")
+    cost = {(row["arm"], int(row["pipes"])): row["cpu_seconds"] for _, row in of_kind(run, "cell").iterrows()}
+    for (arm, n), row in sorted(found.items(), key=lambda item: item[0][1]):
+        arrived, steps = np.array(row["arrived"]), np.array(row["steps"])
+        numbers = [f"{n}", f"{steps.mean():,.0f}", f"{arrived.sum():.0f} of {len(arrived)}"]
+        numbers += [f"{row['updates']:,.0f}", f"{row['model_updates']:,.0f}", f"{cost[arm, n]:.1f}"]
+        rows.append((arm, *numbers))
+    columns = ("", "pipes", "mean steps to the bar", "seeds arrived", "updates of Q", "of the model", "CPU-seconds")
+    return table(columns, rows, "updates: until the slowest seed arrived, of each seed; CPU-seconds: of all seeds")
