@@ -357,6 +357,22 @@ def _edge_cells(rng):
     return cases + [(rng.integers(0, 15, size=(rng.integers(1, 5), rng.integers(2, 6))),) for _ in range(30)]
 
 
+def _bellman_consistent(rng):
+    q = np.array([[[1.0, 0.0], [2.0, 0.0]], [[1.5, 0.0], [2.0, 0.0]]])  # two Q of two states
+    cases = [
+        (q, np.array([0]), np.array([0]), np.array([0.5]), np.array([1]), 0.5),  # the second: 1.5 = 0.5 + 0.5 * 2
+        (q, np.array([1]), np.array([0]), np.array([1.0]), np.array([1]), 0.5),  # both: 2 = 1 + 0.5 * 2
+        (q, np.array([1, 0]), np.array([0, 0]), np.array([1.0, 0.5]), np.array([1, 1]), 0.5),  # on both transitions
+        (q, np.array([0]), np.array([1]), np.array([0.0]), np.array([0]), 0.0),  # no future
+    ]
+    for steps in rng.integers(1, 5, size=20):
+        tables = rng.integers(0, 3, size=(30, 3, 2)).astype(float)
+        s, a, after = rng.integers(3, size=steps), rng.integers(2, size=steps), rng.integers(3, size=steps)
+        truth = tables[0]
+        cases.append((tables, s, a, truth[s, a] - 0.5 * truth[after].max(axis=1), after, 0.5))  # the first one obeys
+    return cases
+
+
 EXERCISES = {
     "bandits/incremental_mean": Exercise("rlkit.bandits.policies:incremental_mean", _incremental_mean),
     "bandits/ucb_index": Exercise("rlkit.bandits.ucb:ucb_index", _ucb_index),
@@ -372,6 +388,7 @@ EXERCISES = {
     "grpo/token_weights": Exercise("rlkit.exercises.references:token_weights", _token_weights),
     "limit-of-rlvr/pass_at_k": Exercise("rlkit.stats:pass_at_k", _pass_at_k),
     "losse/two_hot": Exercise("rlkit.exercises.references:two_hot", _two_hot),
+    "model-based-gen/bellman_consistent": Exercise("rlkit.mdps.hypotheses:bellman_consistent", _bellman_consistent),
     "morec/filtered_error": Exercise("rlkit.exercises.references:filtered_error", _filtered_error),
     "neorl2/smith_action": Exercise("rlkit.exercises.references:smith_action", _smith_action),
     "nft/nft_credit": Exercise("rlkit.exercises.references:nft_credit", _nft_credit),

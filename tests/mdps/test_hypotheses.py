@@ -28,7 +28,7 @@ def test_optimal_q_is_value_iterations():
     q = optimal_q(following, rewards, 0.9)
     for model in range(20):
         moves = np.eye(4)[following[model]]  # [N, A, N]
-        world = mdps.FiniteMDP(moves, rewards[model], np.eye(4)[0], discount=0.9)
+        world = mdps.FiniteMDP(moves, rewards[model], np.eye(4)[0], 0.9, np.zeros(4, bool))
         np.testing.assert_allclose(q[model], mdps.value_iteration(world)[1], atol=1e-8)
 
 
