@@ -103,22 +103,31 @@ def played(kept, again, arm, condition, episodes=200, seed=7):
 
 
 def what_is_lost(trajectories) -> dict:
-    """Share of episodes that ended with X, with Y, with Z lost; and the mean of X + 1.1 Y after the catch, the
-    predator's food: below 1 it gets rarer. trajectories: of a fishery of three stocks, two of them fished.
+    """Share of episodes that ended with X, with Y, with Z lost; means over years of the catch, of Z, and of X + 1.1 Y
+    after the catch. trajectories: of a fishery of three stocks, two of them fished.
     """
     p = trajectories
     gone = p.states[:, -1, :3] <= fishery.COLLAPSE  # [E, 3]
-    shares = (np.clip(p.actions, -1, 1) + 1) / 2
-    food = (p.states[:, :-1, :2] * (1 - shares)) @ [1, fishery.TASTE]  # [E, T]
-    lived = np.arange(food.shape[1]) < p.lengths[:, None]
-    return {f"lost: {name}": gone[:, i].mean() for i, name in enumerate("XYZ")} | {"food": food[lived].mean()}
+    shares, stocks = (np.clip(p.actions, -1, 1) + 1) / 2, p.states[:, :-1]
+    lived = np.arange(stocks.shape[1]) < p.lengths[:, None]  # [E, T]
+    means = {"catch in a year": (shares * stocks[..., :2]).sum(-1), "Z": stocks[..., 2]}
+    means["X + 1.1 Y after the catch"] = ((1 - shares) * stocks[..., :2]) @ [1, fishery.TASTE]
+    found = {f"lost: {name}": gone[:, i].mean() for i, name in enumerate("XYZ")}
+    return found | {name: values[lived].mean() for name, values in means.items()}
 
 
 def relative(run, arms) -> dict:
-    """arm -> condition -> returns [S] over the mean return of constant mortality there, for conditions that have it."""
+    """arm -> condition -> returns [S] over the mean return of constant mortality there, for conditions that have it.
+
+    The constants are named "mortality" and "escapement", for short.
+    """
     found = results(run)
     base = {condition: values.mean() for condition, values in found.get("constant mortality", {}).items()}
-    return {arm: {c: v / base[c] for c, v in found[arm].items() if c in base} for arm in arms if arm in found}
+    return {
+        arm.removeprefix("constant "): {c: v / base[c] for c, v in found[arm].items() if c in base}
+        for arm in arms
+        if arm in found
+    }
 
 
 def careful(run, condition, shares) -> dict:

@@ -52,7 +52,19 @@ def test_the_logistic_optimum_is_good_for_one_stock_and_kills_the_predator_of_th
     played = envs.rollout(fisheries.world("two of three"), lambda count, rng: act, np.random.default_rng(0), 100)
     lost = fisheries.what_is_lost(played)
     assert len(models) == 2 and lost["lost: Z"] > 0.4 and lost["lost: X"] == lost["lost: Y"] == 0
-    assert lost["food"] < 0.97
+    assert lost["X + 1.1 Y after the catch"] < 0.97
+
+
+def test_means_of_what_is_caught_and_left_are_those_of_the_years_lived():
+    world = envs.simulator("fishery", noise=0.0)
+    played = envs.rollout(world, lambda count, rng: fishery.mortality([0.2, 0.1]), np.random.default_rng(0), 2)
+    found = fisheries.what_is_lost(played)
+    assert found["catch in a year"] == pytest.approx(played.rewards.mean(), rel=1e-4) and found["lost: Z"] == 0
+    x, y, z = np.moveaxis(played.states[:, :-1, :3], -1, 0)
+    assert found["X + 1.1 Y after the catch"] == pytest.approx((0.8 * x + 1.1 * 0.9 * y).mean())
+    assert found["Z"] == pytest.approx(z.mean())
+    at_once = envs.rollout(world, lambda count, rng: fishery.mortality([1.0, 1.0]), np.random.default_rng(0), 2)
+    assert fisheries.what_is_lost(at_once)["catch in a year"] == pytest.approx(1.0, abs=0.02), "the first year alone"
 
 
 def test_a_smoothed_rule_is_nearly_that_rule(monkeypatch):
@@ -109,8 +121,8 @@ def test_relative_returns_are_1_for_the_mean_of_constant_mortality(measured, mon
     }
     monkeypatch.setattr(fisheries, "results", lambda run: table)
     found = fisheries.relative(None, ("PPO", "constant mortality", "PPO + GP"))
-    assert list(found) == ["PPO", "constant mortality"] and list(found["PPO"]) == ["a"]
-    assert found["PPO"]["a"] == pytest.approx([1.5, 2.0]) and found["constant mortality"]["a"].mean() == 1
+    assert list(found) == ["PPO", "mortality"] and list(found["PPO"]) == ["a"]
+    assert found["PPO"]["a"] == pytest.approx([1.5, 2.0]) and found["mortality"]["a"].mean() == 1
 
 
 def test_a_careful_constant_is_played_on_the_episodes_of_the_run():
