@@ -10,8 +10,10 @@ import functools
 import numpy as np
 import torch
 
-from rlkit import checks, offline
-from rlkit.model_based import reward_consistent
+from rlkit import checks, envs, offline
+from rlkit.envs import refrigerator
+from rlkit.evaluations import of_kind
+from rlkit.model_based import Dynamics, Penalised, Replay, imagine, reward_consistent, train_in
 from rlkit.offline.dataset import Dataset
 from rlkit.offline.rows import generator
 
@@ -108,3 +110,86 @@ def one_step(model, reward, simulator, seeds, observations, actions) -> dict:
         "auc, consensus": ranked(near, error),
     }
     return {name: np.asarray(value, dtype=float) for name, value in numbers.items()}
+
+
+def learnt(task: str, seeds, model_steps: int = 2_000, reward_steps: int = 3_000):
+    """Ensemble and dynamics reward of each seed, fitted to the same log: (Dynamics, DynamicsReward)."""
+    log_, world = Replay.of([log(task, seed) for seed in seeds], seeds), envs.simulator(task)
+    sizes, (low, high) = (world.observation_size, world.action_size), world.bounds
+    model = Dynamics(seeds, *sizes, low=low, high=high, learning_rate=3e-3)
+    reward = reward_consistent.DynamicsReward(seeds, *sizes)
+    for learner in (model.fit(log_, steps=model_steps), reward.fit(log_, steps=reward_steps)):
+        list(learner)  # to its end
+    return model, reward
+
+
+def train(filters, kept: dict, task: str, seeds, steps: int, penalty: float, episodes: int):
+    """A cell of the sweep: fit, ask for one step in the region and on the log, train a policy for each arm and seed.
+
+    filters: (model, reward, world) -> arm -> model. Returns metrics, each [S]: those of `one_step`, the same with ", on
+    the log", and "<arm>, score" after the last step; and a row with the scores [looks, arms, S]. Ensemble and dynamics
+    reward stay in kept[task].
+    """
+    world, level = envs.simulator(task), envs.references(task)
+    kept[task] = model, reward = learnt(task, seeds)
+    metrics, logs = one_step(model, reward, world, seeds, *questions(task, 400, 7)), [log(task, s) for s in seeds]
+    at = np.random.default_rng(7).integers(len(logs[0]), size=400)
+    known = one_step(model, reward, world, seeds, logs[0].observations[at], logs[0].actions[at])
+    metrics |= {f"{name}, on the log": value for name, value in known.items()}
+    arms = filters(model, reward, world)
+    side = reward_consistent.SideBySide([Penalised(arm, penalty) for arm in arms.values()])
+    often = {"dream_every": 100, "evaluate_every": steps // 5, "episodes": episodes}
+    looks = train_in(side, logs * len(arms), list(seeds) * len(arms), steps=steps, **often)
+    earned = np.stack([look.metrics["return"].reshape(len(arms), -1) for look in looks])
+    score = (earned - level["random"]) / (level["expert"] - level["random"])
+    metrics |= {f"{arm}, score": score[-1, place] for place, arm in enumerate(arms)}
+    return metrics, [{"kind": "scores", "task": task, "arms": list(arms), "scores": score.tolist()}]
+
+
+def results(run) -> dict:
+    """task -> metric -> values [S], of the tasks whose cells are done."""
+    cells = of_kind(run, "cell")
+    return {
+        task: {name: run.series(name)[1][place] for name in run.metric_names}
+        for place, task in enumerate(cells["task"].tolist() if len(cells) else ())
+    }
+
+
+def over_plane(model, reward, seeds, temperature, power) -> dict:
+    """What the refrigerator's candidates are like at temperatures and powers of one shape: name -> [S, *shape]."""
+    state, action = (
+        torch.tensor(a.ravel(), dtype=torch.float32).expand(len(seeds), -1)[..., None]
+        for a in (temperature, 2 * power - 1)
+    )
+    after, _ = reward_consistent.candidates(model, state, action, [generator(seed, "dreams") for seed in seeds])
+    error = errors(model, refrigerator.Refrigerator(), state, action, after)
+    points = reward(state, action, after)
+    law = torch.from_numpy(refrigerator.change(temperature, power).ravel().astype(np.float32))
+    found = {
+        "error of a random elite's draw": error.mean(1),
+        "error of what r^D picks": ((points / 0.1).softmax(1) * error).sum(1),
+        "r^D, mean of ten candidates": points.mean(1),
+        "r^D of the true answer": reward(state, action, (state + law[:, None])[:, None])[:, 0],
+    }
+    return {name: value.view(len(seeds), *temperature.shape).numpy() for name, value in found.items()}
+
+
+def cooled(model, seeds, start: float, minutes: int, count: int = 50) -> np.ndarray:
+    """Dreamt temperatures [S, count, minutes + 1] of the refrigerator's expert from `start`; NaN where one has ended."""
+
+    def expert(seen):
+        return torch.from_numpy(refrigerator.regulate(seen.reshape(-1, 1).numpy())).float().view_as(seen)
+
+    starts = torch.full((len(seeds), count, 1), float(start))
+    dream = imagine(model, expert, starts, minutes, [generator(seed, "noise") for seed in seeds])
+    there = torch.cat((dream.alive, (dream.alive * dream.continues)[..., -1:]), 2) > 0
+    return np.where(there, dream.observations[..., 0], np.nan)
+
+
+def truly_cooled(start: float, minutes: int) -> np.ndarray:
+    """The expert's true temperatures [minutes + 1] from `start`, without noise."""
+    path = [float(start)]
+    for _ in range(minutes):
+        power = (refrigerator.regulate(np.array([path[-1:]]))[0, 0] + 1) / 2
+        path.append(float(np.clip(path[-1] + refrigerator.change(path[-1], power), 0, refrigerator.WARMEST)))
+    return np.array(path)
