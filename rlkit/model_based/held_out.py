@@ -175,7 +175,7 @@ def over_plane(model, reward, seeds, temperature, power) -> dict:
 
 
 def cooled(model, seeds, start: float, minutes: int, count: int = 50) -> np.ndarray:
-    """Dreamt temperatures [S, count, minutes + 1] of the refrigerator's expert from `start`; NaN where one has ended."""
+    """Dreamt temperatures [S, count, minutes + 1] of the refrigerator's expert from `start`; NaN where it has ended."""
 
     def expert(seen):
         return torch.from_numpy(refrigerator.regulate(seen.reshape(-1, 1).numpy())).float().view_as(seen)

@@ -5,10 +5,12 @@ import pytest
 import torch
 
 from rlkit import envs
+from rlkit.envs import refrigerator
 from rlkit.model_based import Dynamics, Replay, held_out
 from rlkit.model_based import reward_consistent as consistent
 from rlkit.model_based.reward_consistent import DynamicsReward, Filtered, SideBySide, candidates, consensus
 from rlkit.offline.rows import generator
+from rlkit.runs import Run, Step
 
 
 def law(seed, count=1_500):
@@ -166,6 +168,56 @@ def test_the_rank_statistic_by_hand():
     score = torch.tensor([[[3.0, 1.0, 2.0, 0.0]], [[0.0, 1.0, 2.0, 3.0]]])
     error = torch.tensor([[[0.1, 0.2, 0.8, 0.9]], [[0.1, 0.2, 0.8, 0.9]]])
     assert held_out.ranked(score, error) == pytest.approx([0.75, 0.0]), "of four pairs three, and none"
+
+
+def quick(task, seeds):
+    """`held_out.learnt` in few steps."""
+    return held_out.learnt(task, seeds, 30, 32)
+
+
+def arms(model, reward, world):
+    return {"MOPO": model, "oracle": Filtered(model, held_out.oracle(model, world), temperature=0)}
+
+
+def test_a_cell_of_the_sweep_measures_all_arms_and_the_run_gives_them_back(monkeypatch, tmp_path):
+    learnt_in_full, kept = held_out.learnt, {}
+    monkeypatch.setattr(held_out, "learnt", lambda task, seeds: learnt_in_full(task, seeds, 30, 32))
+    metrics, rows = held_out.train(arms, kept, "refrigerator", [0, 1], steps=20, penalty=1.0, episodes=2)
+    found = {name: np.asarray(value) for name, value in metrics.items()}
+    assert (found["error, oracle"] < found["error, MOREC"]).all() and (found["auc, r^D, on the log"] <= 1).all()
+    assert np.array(rows[0]["scores"]).shape == (5, 2, 2) and rows[0]["arms"] == ["MOPO", "oracle"]
+    assert np.array(rows[0]["scores"])[-1, 1] == pytest.approx(found["oracle, score"])
+    run = Run.create("morec", {"seeds": [0, 1]}, root=tmp_path)
+    assert held_out.results(run) == {}
+    run.record(Step(0, metrics, [{"kind": "cell", "task": "refrigerator"}, *rows]))
+    again = held_out.results(run)["refrigerator"]
+    assert again.keys() == found.keys() and again["MOPO, score"] == pytest.approx(found["MOPO, score"])
+
+
+def test_over_the_plane_errors_are_those_of_the_candidates():
+    model, reward = quick("refrigerator", [0, 1])
+    temperature, power = np.meshgrid(np.linspace(1, 11, 6), np.linspace(0, 1, 4))
+    views = held_out.over_plane(model, reward, [0, 1], temperature, power)
+    state, action = (torch.from_numpy(a.ravel().astype(np.float32)) for a in (temperature, 2 * power - 1))
+    state, action = (a.expand(2, -1)[..., None] for a in (state, action))
+    after, _ = candidates(model, state, action, draws([0, 1]))
+    truth = temperature + refrigerator.change(temperature, power)
+    error = np.abs(after[..., 0].numpy().reshape(2, 10, 4, 6) - np.clip(truth, 0, 12))
+    error = (error / model.ensemble.y_scale[:, None, :, :1].numpy()).mean(1)
+    assert views["error of a random elite's draw"] == pytest.approx(error, abs=1e-4)
+    assert all(view.shape == (2, 4, 6) for view in views.values())
+
+
+def test_dreams_of_the_refrigerator_start_together_and_the_truth_reaches_the_target():
+    model, _ = quick("refrigerator", [0, 1])
+    ends = Filtered(model, height, temperature=0, threshold=8.5)
+    went = held_out.cooled(ends, [0, 1], 9.0, 6, count=10)
+    assert went.shape == (2, 10, 7) and (went[..., 0] == 9).all()
+    gone = np.isnan(went)
+    assert (gone[..., 1:] >= gone[..., :-1]).all(), "what has ended stays so"
+    assert (np.nan_to_num(went[..., 1:-1][gone[..., 2:]], nan=0.0) < 8.5).all(), "only below the threshold"
+    path = held_out.truly_cooled(9.0, 20)
+    assert path[0] == 9 and abs(path[-1] - refrigerator.TARGET) < 0.1 and (np.diff(path[:8]) < -0.5).all()
 
 
 def test_bad_input_is_refused_in_one_line():
