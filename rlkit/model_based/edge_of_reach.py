@@ -7,6 +7,9 @@ in targets and never learnt.
 import numpy as np
 import torch
 
+from rlkit import envs
+from rlkit.model_based.algorithms.train_in import train_in
+from rlkit.model_based.exact import Exact
 from rlkit.model_based.replay import Replay
 
 
@@ -15,8 +18,8 @@ class Counted:
 
     model: with `step` and `simulator`, as Exact. dataset: a Dataset, or one for each seed. remember: how many calls of
     `step` stay in the dream buffer (horizon times the waves that are kept). cells: along each axis of the first two
-    observations, within the simulator's bounds. Attributes: first, last [S, cells^2]: the call in which a cell was
-    left the last time, inf for cells of the log and -inf for never; arrived likewise, entered the last time.
+    observations, within the simulator's bounds. Attributes: left [S, cells^2], the call in which a step last began in
+    a cell, inf for cells of the log and -inf for never; arrived likewise, in which one last ended there.
     """
 
     def __init__(self, model, dataset, seeds, *, remember: int, cells: int = 40):
@@ -109,3 +112,70 @@ def area_under_curve(scores, positive) -> float:
     high, low = scores[positive], np.sort(scores[~positive])
     wins = np.searchsorted(low, high, "left") + np.searchsorted(low, high, "right")
     return float(wins.mean() / (2 * len(low)))
+
+
+def beliefs(learner, counted: Counted) -> dict:
+    """What a learner believes of all cells' middles at its own action, and what is true: NumPy arrays [S, cells^2].
+
+    Q, of the smallest critic; spread, the deviation of the critics; true, of `true_values`; within and edge, of
+    `Counted.ever`; largest [S], the largest |Q| over within and edge.
+    """
+    seen = torch.from_numpy(counted.centres()).expand(len(learner.seeds), -1, -1)
+    with torch.no_grad():
+        q = learner.q(seen, learner.prefer(seen))  # [S, M, cells^2]
+    true = true_values(counted.model.simulator, learner.prefer, seen, learner.discount).numpy()
+    (within, edge), lowest = counted.ever(), q.amin(1).numpy()
+    largest = np.where(within | edge, np.abs(lowest), 0).max(axis=1)
+    found = {"Q": lowest, "spread": q.std(1).numpy(), "true": true}
+    return found | {"within": within, "edge": edge, "largest": largest}
+
+
+def summaries(found: dict) -> list:
+    """Of `beliefs` one dictionary for each seed: cells and edge, how many; above, the mean of Q - true over the cells;
+    auc, how well the spread tells edge from within."""
+    rows = []
+    for q, spread, true, within, edge in zip(
+        *(found[name] for name in ("Q", "spread", "true", "within", "edge")), strict=True
+    ):
+        known = within | edge
+        auc = area_under_curve(spread[known], edge[known])
+        rows.append({"cells": int(known.sum()), "edge": int(edge.sum()), "above": float((q - true)[known].mean())})
+        rows[-1]["auc"] = auc
+    return rows
+
+
+def trained(arm: str, seeds, logs, kept: dict, *, steps, horizon, discount, patch=False, **learner):
+    """Train all seeds of one arm in the exact model: metrics return and largest [S], and one row for each seed.
+
+    logs: a Dataset of the same world for each seed. kept: arm -> its `beliefs` after training, with `prefer`, its
+    policy, is put here. patch: with the oracle patch. learner: what `train_in` takes, `retain` among it. A row has the
+    ten looks of return and largest, and what `summaries` tells. For rlkit.measure.sweep.
+    """
+    world = envs.simulator(logs[0].facts["simulator"])
+    counted = Counted(Exact(world), logs, seeds, remember=learner["retain"] * horizon)
+
+    def watch(soft, step):
+        kept[arm] = beliefs(soft, counted) | {"prefer": soft.prefer}
+        return {"largest": kept[arm]["largest"]}
+
+    target, looks = patched(counted) if patch else None, steps // 10
+    settings = {"horizon": horizon, "discount": discount, "steps": steps, "evaluate_every": looks, "simulator": world}
+    made = [s.metrics for s in train_in(counted, logs, seeds, watch=watch, target=target, **settings, **learner)]
+    curves = {name: np.stack([np.asarray(m[name]) for m in made], axis=1) for name in ("return", "largest")}  # [S, N]
+    told = summaries(kept[arm])
+    rows = [
+        {"kind": "result", "arm": arm, "seed": seed, **told[i]} | {n: c[i].tolist() for n, c in curves.items()}
+        for i, seed in enumerate(seeds)
+    ]
+    return {name: curve[:, -1] for name, curve in curves.items()}, rows
+
+
+def walk(simulator, prefer, row: int, seeds: int, start, steps: int) -> np.ndarray:
+    """The path [steps + 1, 2] of one seed's policy from `start` in a world whose observations are its states."""
+    path = [np.array([start], dtype=float)]
+    for _ in range(steps):
+        seen = torch.from_numpy(path[-1].astype(np.float32)).expand(seeds, 1, 2)
+        with torch.no_grad():
+            actions = prefer(seen)[row].numpy()
+        path.append(simulator.step(path[-1], actions, np.zeros((1, simulator.noise_size)))[0])
+    return np.concatenate(path)

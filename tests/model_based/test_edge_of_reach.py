@@ -8,6 +8,8 @@ from rlkit import envs, offline
 from rlkit.model_based import Exact, edge_of_reach, imagine, train_in
 from rlkit.offline.rows import generator
 
+NAMES = ("Q", "true", "within")
+
 
 def counted(seeds=(0,), remember=3, cells=40):
     world = envs.simulator("point-box")
@@ -98,10 +100,14 @@ def test_short_dreams_overestimate_and_an_ensemble_does_not():
             model, logs, seeds, steps=1_600, watch=lambda soft, step, kept=kept: kept.append(soft) or {}, **options
         ):
             pass
-        seen = torch.from_numpy(model.centres()).expand(2, -1, -1)
-        with torch.no_grad():
-            learnt = kept[-1].q(seen, kept[-1].prefer(seen)).amin(1)
-        true = edge_of_reach.true_values(world, kept[-1].prefer, seen, 0.99)
-        above[arm] = [float((learnt - true)[row, within].mean()) for row, within in enumerate(model.ever()[0])]
+        found = edge_of_reach.beliefs(kept[-1], model)
+        above[arm] = [
+            float((q - true)[within].mean()) for q, true, within in zip(*(found[n] for n in NAMES), strict=True)
+        ]
+        for row, summary in enumerate(edge_of_reach.summaries(found)):
+            known = found["within"][row] | found["edge"][row]
+            assert (summary["cells"], summary["edge"]) == (known.sum(), found["edge"][row].sum())
+            assert summary["above"] == pytest.approx((found["Q"] - found["true"])[row][known].mean(), rel=1e-5)
+            assert found["largest"][row] == np.abs(found["Q"][row][known]).max() and 0 < summary["auc"] < 1
     assert min(above["base"]) > 100, "more than the largest true value, 1 / (1 - 0.99)"
     assert max(above["RAVL"]) < min(above["base"]) / 2
