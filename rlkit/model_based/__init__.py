@@ -6,10 +6,14 @@
 A model is anything with `step(observations [S, B, O], actions [S, B, A], generators) -> (next observations, rewards,
 continues)`; S seeds side by side, one np.random.Generator for each.
 
-    models      Dynamics, an ensemble of Gaussian networks   Exact, the simulator itself
+    models      Dynamics, an Ensemble of Gaussian networks   Factored, one small network for each bit
+                Inverse, from two states to an action        Exact, the simulator itself
+    pessimism   Penalised, Halting: a model around a model
     data        Replay, transitions of S seeds               Worlds, one copy of a simulator for each seed
-    dreams      imagine(model, policy, starts, horizon, generators) -> Dream
-    learners    sac  mbpo  train_in, all on SoftActorCritic
+    dreams      imagine(model, policy, starts, horizon, generators) -> Dream;  dream_of, errors_over to look at them
+    planners    random_shooting  cem, of a score such as returns_in(model, observations, generators);  shift
+    learners    online: sac  mbpo  mve  analytic  pets;  discrete actions: dqn  deep_dyna
+                from a log: train_in  mopo  morel;  all with continuous actions but pets on SoftActorCritic
 """
 
 import importlib

@@ -42,7 +42,7 @@ class Online:
         sizes = (simulator.observation_size, simulator.action_size)
         self.learner, self.replay = SoftActorCritic(self.seeds, *sizes, **learner), Replay(self.seeds, *sizes, capacity)
         self.worlds, self.generators = Worlds(simulator, self.seeds), [generator(seed, "dreams") for seed in self.seeds]
-        self._explorers = [generator(seed, "noise") for seed in self.seeds]
+        self._explorers = [generator(seed, "exploration") for seed in self.seeds]
 
     def lived(self, steps: int):
         """Live `steps` steps and remember them; yields the number of each from the end of the warm-up on."""

@@ -80,7 +80,7 @@ class SoftActorCritic:
         return Network(generators, sizes, members=members, learning_rate=learning_rate)
 
     def noise(self, *shape: int) -> torch.Tensor:
-        """The next standard normal numbers [S, *shape] of each seed; each shape has a stream of its own."""
+        """The next standard normal numbers [S, *shape] of each seed's stream, which starts again for another shape."""
         if shape not in self._noise:
             self._noise[shape] = normals(self.seeds, *shape)
         return next(self._noise[shape])

@@ -59,7 +59,7 @@ def pets(
         checks.fail("best", best, f"at most candidates={candidates}")
     model = model or Dynamics(seeds, *sizes, members=members, elites=elites, terminates=terminates)
     worlds, replay = Worlds(simulator, seeds), Replay(seeds, *sizes, steps)
-    explorers, generators = ([generator(seed, stream) for seed in seeds] for stream in ("noise", "dreams"))
+    explorers, generators = ([generator(seed, stream) for seed in seeds] for stream in ("exploration", "dreams"))
     plan, promised, error = torch.zeros(len(seeds), horizon, sizes[1]), [], {}
     for step in range(1, steps + 1):
         if step <= warm_up:
