@@ -194,4 +194,4 @@ def _measure(simulator):
     for quality in QUALITIES:
         played = rollout(simulator, behaviour(simulator, quality), np.random.default_rng(SEED), EPISODES)
         found[quality] = float(returns(played).mean())
-    return found | {"optimal": None}
+    return found | {"optimal": getattr(simulator, "optimal_return", None)}

@@ -37,6 +37,11 @@ class Linear:
             checks.fail("noise", noise, "at least 0")
         self.noise = float(noise)
 
+    @property
+    def optimal_return(self):
+        """What the best controller earns on average; None where noise is so large that it would leave the bounds."""
+        return optimal(self).expected if self.noise <= 0.05 else None
+
     def start(self, rng, count):
         states = np.zeros((count, 4))
         states[:, :2] = rng.uniform(-1, 1, (count, 2))

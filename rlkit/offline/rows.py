@@ -16,7 +16,7 @@ from rlkit.offline.networks import Network
 from rlkit.offline.transforms import hidden_rows
 from rlkit.runs import Step
 
-STREAMS = ("weights", "batches", "noise", "evaluation", "world", "model", "dreams", "exploration")  # new ones at the end
+STREAMS = ("weights", "batches", "noise", "evaluation", "world", "model", "dreams", "exploration")  # new ones last
 CHUNK = 250  # steps whose random numbers are drawn at once: fewer calls, the same numbers
 
 

@@ -85,3 +85,8 @@ def test_bad_input_gives_one_line(call, message):
     with pytest.raises(ValueError, match=message) as error:
         call()
     assert "\n" not in str(error.value)
+
+
+def test_references_know_the_optimum_where_actions_stay_within_their_bounds():
+    assert envs.references("linear")["optimal"] == pytest.approx(linear.optimal(envs.simulator("linear")).expected)
+    assert envs.references(linear.Linear(noise=0.3))["optimal"] is None

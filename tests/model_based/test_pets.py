@@ -20,7 +20,8 @@ def test_in_the_true_model_it_lives_nearly_as_well_as_the_optimal_controller():
     world, seeds = envs.simulator("linear"), range(20)
     options = {"steps": 100, "warm_up": 50, "horizon": 12, "candidates": 60, "rounds": 4, "particles": 1}
     first, second = pets(world, seeds, model=Exact(world), evaluate_every=50, **options)
-    gains, worlds, explorers = linear.optimal(world).gains, Worlds(world, seeds), [generator(s, "noise") for s in seeds]
+    gains, worlds = linear.optimal(world).gains, Worlds(world, seeds)
+    explorers = [generator(seed, "exploration") for seed in seeds]
     for step in range(100):
         random = np.stack([g.uniform(-1, 1, 2) for g in explorers]).astype(np.float32)
         worlds.step(random if step < 50 else -worlds.observations @ gains[step - 50].T)
@@ -44,8 +45,8 @@ def test_it_repeats_its_bits_and_a_seed_is_what_it_is_alone():
 
 
 def test_returns_are_those_of_the_episodes_since_the_last_report():
-    """Warm-up only, so that the actions are known: uniform ones from the seed's noise stream."""
-    world, rng = envs.simulator("linear"), generator(4, "noise")
+    """Warm-up only, so that the actions are known: uniform ones from the seed's stream of exploration."""
+    world, rng = envs.simulator("linear"), generator(4, "exploration")
     steps = list(pets(world, [4], steps=200, warm_up=200, evaluate_every=100))
     worlds = Worlds(world, [4])
     for _ in range(200):
