@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from rlkit.widgets import svg
+from rlkit.widgets import show, svg
 from rlkit.widgets.task_grid import task_grid
 
 
@@ -27,8 +27,8 @@ def filter_page(found: dict, arms, ranks: dict, chosen_by=None) -> str:
 
 
 def dream_lines(dreams: dict, truth, edges, arms) -> str:
-    """Temperatures by the minute as SVG: for each arm the mean of its dreams on a band of their middle 80 %, the truth,
-    and the edges of the hole.
+    """Temperatures by the minute, as HTML: for each arm the mean of its dreams on a band of their middle 80 %, the
+    truth, and the edges of the hole; below, how many dreams last.
 
     dreams: arm -> [B, T + 1], NaN where a dream has ended. truth [T + 1]; edges: (low, high). arms: of all pictures;
     each keeps the look of its place there.
@@ -45,6 +45,5 @@ def dream_lines(dreams: dict, truth, edges, arms) -> str:
     lines += [
         svg.level(f"hole, {end}", minutes, at, len(arms) + 1) for end, at in zip(("low", "high"), edges, strict=True)
     ]
-    return svg.chart(
-        lines, "dreams and the truth", "minute", f"temperature, degrees. {'; '.join(said)}", "; ".join(said)
-    )
+    words = "; ".join(said) + "."
+    return svg.chart(lines, "dreams and the truth", "minute", "temperature, degrees", words) + show.note(words)
