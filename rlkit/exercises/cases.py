@@ -373,6 +373,48 @@ def _bellman_consistent(rng):
     return cases
 
 
+def _counted_model(rng):
+    at = np.array
+    cases = [
+        (at([0]), at([0]), at([1]), (2, 1)),
+        (at([0, 0]), at([0, 0]), at([1, 1]), (2, 1)),  # the same twice
+        (at([0, 0, 0, 0]), at([0, 0, 0, 1]), at([0, 1, 1, 0]), (2, 2)),
+        (at([2, 2]), at([1, 0]), at([0, 2]), (3, 2)),
+    ]
+    for count in rng.integers(1, 30, size=20):
+        n, a = int(rng.integers(2, 5)), int(rng.integers(1, 4))
+        cases.append((rng.integers(n, size=count), rng.integers(a, size=count), rng.integers(n, size=count), (n, a)))
+    return cases
+
+
+def _dream_return(rng):
+    at = np.array
+    cases = [
+        (at([[1.0, 1.0, 1.0]]), at([[1.0, 1.0, 1.0]]), 1.0),
+        (at([[1.0, 1.0, 1.0]]), at([[1.0, 1.0, 1.0]]), 0.5),
+        (at([[1.0, 2.0, 4.0]]), at([[1.0, 0.0, 1.0]]), 1.0),  # ends with its second step
+        (at([[5.0, 2.0]]), at([[0.0, 0.0]]), 0.9),  # ends with its first
+        (at([[1.0], [2.0]]), at([[1.0], [0.0]]), 0.9),
+    ]
+    for length in rng.integers(2, 7, size=30):
+        rewards = rng.normal(size=(rng.integers(1, 4), length)).round(2)
+        cases.append((rewards, (rng.random(rewards.shape) < 0.8).astype(float), round(float(rng.uniform(0.5, 1)), 2)))
+    return cases
+
+
+def _largest_doubt(rng):
+    at = np.array
+    cases = [
+        (at([[[3.0, 4.0]]]),),
+        (at([[[3.0, 4.0]], [[1.0, 1.0]]]),),  # two members
+        (at([[[3.0, 4.0], [0.0, 0.0]], [[0.0, 1.0], [0.0, 2.0]]]),),  # each row has a member of its own
+        (at([[[3.0, 0.0]], [[0.0, 3.5]]]),),  # the norm of one member, not the largest of each output
+    ]
+    return cases + [
+        (rng.uniform(0.1, 2, size=(rng.integers(2, 8), rng.integers(1, 4), 4)).round(2),) for _ in range(30)
+    ]
+
+
 EXERCISES = {
     "bandits/incremental_mean": Exercise("rlkit.bandits.policies:incremental_mean", _incremental_mean),
     "bandits/ucb_index": Exercise("rlkit.bandits.ucb:ucb_index", _ucb_index),
@@ -389,6 +431,9 @@ EXERCISES = {
     "limit-of-rlvr/pass_at_k": Exercise("rlkit.stats:pass_at_k", _pass_at_k),
     "losse/two_hot": Exercise("rlkit.exercises.references:two_hot", _two_hot),
     "model-based-gen/bellman_consistent": Exercise("rlkit.mdps.hypotheses:bellman_consistent", _bellman_consistent),
+    "model-based/counted_model": Exercise("rlkit.exercises.references:counted_model", _counted_model),
+    "model-based/dream_return": Exercise("rlkit.exercises.references:dream_return", _dream_return),
+    "model-based/largest_doubt": Exercise("rlkit.exercises.references:largest_doubt", _largest_doubt),
     "morec/filtered_error": Exercise("rlkit.exercises.references:filtered_error", _filtered_error),
     "neorl2/smith_action": Exercise("rlkit.exercises.references:smith_action", _smith_action),
     "nft/nft_credit": Exercise("rlkit.exercises.references:nft_credit", _nft_credit),

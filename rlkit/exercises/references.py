@@ -160,3 +160,30 @@ def edge_cells(dreams):
     `rlkit.model_based.edge_of_reach.Counted` keeps the same count while a learner trains.
     """
     return np.setdiff1d(dreams[:, -1], dreams[:, :-1])
+
+
+def counted_model(states, actions, next_states, sizes):
+    """Chances [N, A, N] from counts: of the visits to (s, a), the share that went to s'; 0 where there was no visit.
+
+    states, actions, next_states [B]; sizes = (N, A). `rlkit.mdps.model_of`, where pairs without data stay in place.
+    """
+    counts = np.zeros((*sizes, sizes[0]))
+    np.add.at(counts, (states, actions, next_states), 1)
+    return counts / np.maximum(counts.sum(axis=2, keepdims=True), 1)
+
+
+def dream_return(rewards, continues, discount):
+    """sum over t of discount^t r_t (c_0 c_1 ... c_(t-1)): rewards [B, T], continues [B, T] (0 or 1) -> [B].
+
+    A terminal step is still paid; nothing after it. `rlkit.model_based.algorithms.value_expansion.discounted`.
+    """
+    before = np.hstack([np.ones((len(rewards), 1)), continues[:, :-1]]).cumprod(axis=1)
+    return (discount ** np.arange(rewards.shape[1]) * before * rewards).sum(axis=1)
+
+
+def largest_doubt(deviation):
+    """MOPO's penalty: the largest norm of a member's deviations: [M, B, O + 1] -> [B], over all M members.
+
+    Source: Yu et al. 2020 (arXiv 2005.13239), section 5; `rlkit.model_based.penalties.largest_deviation`.
+    """
+    return np.sqrt((deviation**2).sum(axis=2)).max(axis=0)

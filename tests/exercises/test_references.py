@@ -157,3 +157,33 @@ def test_edge_cells_are_those_that_counted_dreams_leave():
         counted.model.step = lambda *given, after=after: (places[None, after], None, None)
         counted.step(places[None, now], None, None)
     np.testing.assert_array_equal(references.edge_cells(dreams), np.flatnonzero(counted.ever()[1][0]))
+
+
+def test_counted_model_is_the_empirical_mdp_where_there_are_data():
+    from rlkit import mdps
+
+    world = mdps.random_mdp(6, 3, 2, seed=0)
+    data = mdps.sampled(world, np.ones_like(world.rewards), 40, np.random.default_rng(0))
+    model, counts = mdps.model_of(data, world)
+    found = references.counted_model(data.states, data.actions, data.next_states, (6, 3))
+    assert (counts == 0).any()
+    np.testing.assert_allclose(found[counts > 0], model.transitions[counts > 0])
+    assert not found[counts == 0].any()
+
+
+def test_dream_return_is_that_of_value_expansion_without_a_value():
+    from rlkit.model_based.algorithms.value_expansion import discounted
+
+    rng = np.random.default_rng(0)
+    rewards, continues = rng.normal(size=(50, 6)), (rng.random((50, 6)) < 0.8).astype(float)
+    parts = ([torch.tensor(x).T[t][None] for t in range(6)] for x in (rewards, continues))
+    expected = discounted(*parts, torch.zeros(1, 50), 0.9)[0]
+    np.testing.assert_allclose(references.dream_return(rewards, continues, 0.9), expected.numpy())
+
+
+def test_largest_doubt_is_mopos_penalty():
+    from rlkit.model_based.penalties import largest_deviation
+
+    deviation = np.random.default_rng(0).random((7, 20, 4))
+    expected = largest_deviation(torch.tensor(deviation)[None])[0]
+    np.testing.assert_allclose(references.largest_doubt(deviation), expected.numpy())
