@@ -15,6 +15,7 @@ import torch
 
 from rlkit import checks
 from rlkit.model_based.dynamics import Dynamics
+from rlkit.model_based.exact import Exact
 from rlkit.model_based.penalties import per_seed
 from rlkit.offline.networks import through
 
@@ -143,3 +144,22 @@ class Watch:
     @property
     def states(self) -> torch.Tensor:
         return torch.cat(tuple(self._batches), 1)
+
+
+def errors(learner, model, simulator, states: torch.Tensor, generators) -> tuple[torch.Tensor, torch.Tensor]:
+    """What one step of a model gets wrong under the policy, and what that does to the value: two of [S].
+
+        mean ||s_model - s_true||  and  mean |V(s_model) - V(s_true)|, the value-aware model error
+
+    learner: a SoftActorCritic, V as in `slopes`; it acts without noise. states [S, N, O] are first put where
+    `simulator.place` sees them. generators: one np.random.Generator for each seed, for the model and the truth. Raises
+    ValueError for a simulator without `place`.
+    """
+    exact = Exact(simulator)
+    flat = simulator.observe(simulator.place(states.flatten(0, 1).numpy()))
+    seen = torch.from_numpy(flat).view(states.shape)
+    with torch.no_grad():
+        actions = learner.prefer(seen)
+        dreamt, true = model.step(seen, actions, generators)[0], exact.step(seen, actions, generators)[0]
+        values = [learner.q(after, learner.prefer(after)).amin(1) for after in (dreamt, true)]
+    return (dreamt - true).norm(dim=-1).mean(1), (values[0] - values[1]).abs().mean(1)

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from rlkit import envs
-from rlkit.model_based import SoftActorCritic, mbpo
-from rlkit.model_based.lipschitz import MeanDynamics, SpectralBound, Watch, robust, slopes, spectral
+from rlkit.model_based import Exact, SoftActorCritic, mbpo
+from rlkit.model_based.lipschitz import MeanDynamics, SpectralBound, Watch, errors, robust, slopes, spectral
 from rlkit.model_based.replay import Replay
 from rlkit.offline.networks import Network
 from rlkit.offline.rows import generator
@@ -164,3 +164,21 @@ def test_replay_states_are_what_a_fit_needs():
     replay.add(x, np.zeros((1, 50, 1), np.float32), x[..., 0], 0.5 * x, np.ones((1, 50), np.float32))
     *_, last = model.fit(replay, steps=300)
     assert last.metrics["holdout_error"] < 0.2 and model.ensemble.members == 1
+
+
+class Shifted(Exact):
+    """The truth, with the third number 0.5 too large."""
+
+    def step(self, *given):
+        after, rewards, continues = super().step(*given)
+        return after + torch.tensor([0, 0, 0.5]), rewards, continues
+
+
+def test_errors_of_a_shifted_model_and_a_linear_value_are_known():
+    pendulum, learner = envs.simulator("pendulum"), SoftActorCritic([1, 2], 3, 1, hidden=(8, 8))
+    linear_critics(learner, [0.0, 0.0, -4.0])
+    states, both = batch_of(2, 20).observations, [generator(s, "dreams") for s in (1, 2)]
+    for model, shift, worth in ((Exact(pendulum), 0.0, 0.0), (Shifted(pendulum), 0.5, 2.0)):
+        state, value = errors(learner, model, pendulum, states, both)
+        np.testing.assert_allclose(state, shift, atol=1e-6)
+        np.testing.assert_allclose(value, worth, atol=1e-3)
