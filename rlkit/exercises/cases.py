@@ -415,6 +415,19 @@ def _largest_doubt(rng):
     ]
 
 
+def _spectral_norm(rng):
+    cases = [
+        (np.array([[3.0]]), 1),
+        (np.array([[3.0, 0.0], [0.0, 1.0]]), 1),  # one round is not enough
+        (np.array([[3.0, 0.0], [0.0, 1.0]]), 20),
+        (np.array([[1.0, -2.0, 2.0]]), 2),
+        (np.array([[2.0], [1.0], [-2.0]]), 2),
+    ]
+    for rows, columns, rounds in rng.integers(1, 6, size=(30, 3)):
+        cases.append((rng.normal(size=(rows, columns)).round(2) + 0.1, int(rounds)))
+    return cases
+
+
 EXERCISES = {
     "bandits/incremental_mean": Exercise("rlkit.bandits.policies:incremental_mean", _incremental_mean),
     "bandits/ucb_index": Exercise("rlkit.bandits.ucb:ucb_index", _ucb_index),
@@ -429,6 +442,7 @@ EXERCISES = {
     "grpo/token_log_probability": Exercise("rlkit.exercises.references:token_log_probability", _token_log_probability),
     "grpo/token_weights": Exercise("rlkit.exercises.references:token_weights", _token_weights),
     "limit-of-rlvr/pass_at_k": Exercise("rlkit.stats:pass_at_k", _pass_at_k),
+    "lipschitz-mbrl/spectral_norm": Exercise("rlkit.exercises.references:spectral_norm", _spectral_norm),
     "losse/two_hot": Exercise("rlkit.exercises.references:two_hot", _two_hot),
     "model-based-gen/bellman_consistent": Exercise("rlkit.mdps.hypotheses:bellman_consistent", _bellman_consistent),
     "model-based/counted_model": Exercise("rlkit.exercises.references:counted_model", _counted_model),

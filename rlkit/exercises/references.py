@@ -187,3 +187,18 @@ def largest_doubt(deviation):
     Source: Yu et al. 2020 (arXiv 2005.13239), section 5; `rlkit.model_based.penalties.largest_deviation`.
     """
     return np.sqrt((deviation**2).sum(axis=2)).max(axis=0)
+
+
+def spectral_norm(weight, rounds):
+    """|W^T u| after `rounds` of v -> u = W v / |W v| -> W^T u, each time scaled to length 1, from ones: W [in, out].
+
+    Power iteration: it rises to the largest singular value, unless ones are at right angles to its vector.
+    `rlkit.model_based.lipschitz.SpectralBound` does so for many matrices at once.
+    """
+    right = np.ones(weight.shape[1])
+    for _ in range(rounds):
+        left = weight @ right
+        right = weight.T @ (left / np.linalg.norm(left))
+        sigma = np.linalg.norm(right)
+        right = right / sigma
+    return float(sigma)

@@ -187,3 +187,15 @@ def test_largest_doubt_is_mopos_penalty():
     deviation = np.random.default_rng(0).random((7, 20, 4))
     expected = largest_deviation(torch.tensor(deviation)[None])[0]
     np.testing.assert_allclose(references.largest_doubt(deviation), expected.numpy())
+
+
+def test_spectral_norm_is_that_of_the_critics_bound_and_of_numpy():
+    from rlkit.model_based.lipschitz import SpectralBound
+    from rlkit.offline.networks import Network
+
+    network = Network([np.random.default_rng(3)], (4, 16, 8, 1), members=2)
+    found = SpectralBound(network, 1.0).norms()  # after 100 rounds and one
+    for weight, sigma in zip(network.weights, found, strict=True):
+        for matrix, norm in zip(weight.detach().numpy().astype(float), sigma.flatten(), strict=True):
+            assert references.spectral_norm(matrix, 101) == pytest.approx(float(norm), rel=1e-5)
+            assert references.spectral_norm(matrix, 500) == pytest.approx(np.linalg.norm(matrix, 2), rel=1e-4)
