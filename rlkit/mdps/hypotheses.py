@@ -6,6 +6,8 @@ that fit leave some of these Q; so does the Bellman equation, asked of each Q. T
 obeys r + discount max_a' Q(s', a') there. Data are four whole-number or float arrays [T]: s, a, r, after.
 """
 
+from itertools import product
+
 import numpy as np
 
 from rlkit import checks
@@ -42,3 +44,27 @@ def bellman_consistent(q, s, a, r, after, discount):
     """
     target = r + discount * q[:, after].max(axis=2)  # [M, T]
     return (np.abs(q[:, s, a] - target) < 1e-8).all(axis=1)
+
+
+def two_pipes():
+    """A class of factored models of the two-pipe flute without chance: (following [M, 8, 2], rewards [M, 8, 2], truth).
+
+    A state has three bits: pipe 1, the first cell of pipe 2, its last cell (as a number 4, 2, 1). Each cell follows any
+    function of its one parent: the action, the action, the cell before. The reward is any function of the two last
+    cells. M = 4 * 4 * 4 * 16 = 1,024. truth: the number of the right one.
+    """
+    one, two = (np.array(list(product((0, 1), repeat=size))) for size in (2, 4))  # all functions of one bit, of two
+    f, g, h, paid = np.indices((4, 4, 4, 16)).reshape(4, -1, 1, 1)
+    state, action = np.arange(8)[:, None], np.arange(2)
+    following = 4 * one[f, action] + 2 * one[g, action] + one[h, state >> 1 & 1]
+    rewards = two[paid, 2 * (state >> 2) + (state & 1) + 0 * action]
+    return following, rewards.astype(float), int(np.ravel_multi_index((2, 1, 1, 1), (4, 4, 4, 16)))
+
+
+def walk(following, rewards, steps, rng):
+    """Data of random actions in one model, following and rewards [N, A], from state 0: (s, a, r, after), [T] each."""
+    a, states = rng.integers(rewards.shape[1], size=checks.positive_int("steps", steps)), [0]
+    for action in a:
+        states.append(int(following[states[-1], action]))
+    s = np.array(states[:-1])
+    return s, a, rewards[s, a], np.array(states[1:])

@@ -20,17 +20,18 @@ def flute(panels: dict, pipes: int, title, truth=None) -> str:
     """Flutes side by side: a column for each pipe, notes enter on top and sound in the bottom row; SVG.
 
     panels: head -> cells [n (n + 1) / 2], pipe after pipe, each the chance of a note in percent, bluer the likelier.
-    truth: bits of the same size; a cell whose chance is on the other side of a half gets a cross. title: plain text.
-    Raises ValueError for other sizes or chances outside of [0, 1].
+    truth: the head of one panel; in the panels after it, a cell gets a cross whose chance lies on the other side of a
+    half. title: plain text. Raises ValueError for other sizes or chances outside of [0, 1].
     """
     checks.positive_int("pipes", pipes)
-    parts, left, said = [svg.text(2, 15, svg.short(title, 80), "start", 'font-weight="700"')], 2, []
+    parts, left, said, true = [svg.text(2, 15, svg.short(title, 80), "start", 'font-weight="700"')], 2, [], None
     for head, given in panels.items():
         cells = checks.probability(f"panels[{head!r}]", given)
         if cells.shape != (pipes * (pipes + 1) // 2,):
             raise ValueError(f"panels[{head!r}] of shape {cells.shape}: must be [{pipes * (pipes + 1) // 2}]")
         parts.append(svg.text(left, TOP - 10, svg.short(head, 22)))
-        wrong = np.zeros(len(cells), bool) if truth is None else (cells > 0.5) != (np.asarray(truth) > 0.5)
+        wrong = np.zeros(len(cells), bool) if true is None else (cells > 0.5) != (true > 0.5)
+        true = cells if head == truth else true
         said.append(f"{head}: notes in " + (", ".join(_names(cells > 0.5, pipes)) or "no cell"))
         if wrong.any():
             said[-1] += f", {wrong.sum()} of them wrong"

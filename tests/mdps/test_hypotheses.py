@@ -4,23 +4,13 @@ import numpy as np
 import pytest
 
 from rlkit import mdps
-from rlkit.mdps.hypotheses import bellman_consistent, fits, optimal_q
+from rlkit.mdps.hypotheses import bellman_consistent, fits, optimal_q, two_pipes, walk
 
 
 def some(models=300, states=4, actions=2, seed=0):
     rng = np.random.default_rng(seed)
     following = rng.integers(states, size=(models, states, actions))
     return following, rng.integers(2, size=(models, states, actions)).astype(float)
-
-
-def walked(following, rewards, steps, rng):
-    s, rows = 0, []
-    for _ in range(steps):
-        a = int(rng.integers(rewards.shape[1]))
-        rows.append((s, a, rewards[s, a], following[s, a]))
-        s = following[s, a]
-    s, a, r, after = zip(*rows, strict=True)
-    return np.array(s), np.array(a), np.array(r), np.array(after)
 
 
 def test_optimal_q_is_value_iterations():
@@ -48,11 +38,27 @@ def test_models_that_fit_have_q_that_obey_bellman_and_the_inclusion_is_strict_so
     for seed in range(20):
         rng = np.random.default_rng(seed)
         truth = rng.integers(2_000)
-        data = walked(following[truth], rewards[truth], steps, rng)
+        data = walk(following[truth], rewards[truth], steps, rng)
         by_model, by_bellman = fits(following, rewards, *data), bellman_consistent(q, *data, 0.9)
         assert by_model[truth] and not (by_model & ~by_bellman).any()
         strict += by_bellman.sum() > by_model.sum()
     assert strict > 0
+
+
+def test_two_pipes_hold_the_flute_itself():
+    from rlkit import envs
+
+    following, rewards, truth = two_pipes()
+    assert (
+        following.shape == rewards.shape == (1024, 8, 2) and len(np.unique(following.reshape(1024, -1), axis=0)) == 64
+    )
+    world = envs.simulator("pan-flute", pipes=2, spontaneous=False)
+    states = np.array([[s >> 2, s >> 1 & 1, s & 1] for s in range(8)], float)
+    for action in range(2):
+        after, paid, _ = world.step(states, np.full(8, action), np.zeros((8, 0)))
+        assert (following[truth, :, action] == after @ [4, 2, 1]).all() and (rewards[truth, :, action] == paid).all()
+    s, a, r, after = walk(following[truth], rewards[truth], 50, np.random.default_rng(0))
+    assert s[0] == 0 and (s[1:] == after[:-1]).all() and set(a) == {0, 1} and r.sum() > 0
 
 
 def test_bad_input_is_refused_in_one_line():

@@ -10,15 +10,16 @@ from rlkit.widgets import flute_charts
 
 
 def test_cells_stand_above_the_row_that_sounds_and_wrong_ones_are_crossed():
-    picture = flute_charts.flute({"now": [0.1, 0.0, 1.0], "dream": [0.9, 0.2, 0.3]}, 2, "two pipes", truth=[0, 0, 1])
+    panels = {"now": [0.1, 0.0, 1.0], "next": [0.0, 0.0, 1.0], "dream": [0.9, 0.2, 0.3]}
+    picture = flute_charts.flute(panels, 2, "two pipes", truth="next")
     rects = [(int(x), int(y)) for x, y in re.findall(r'<rect x="(\d+)" y="(\d+)"', picture)]
     top, cell = flute_charts.TOP, flute_charts.CELL
-    assert [y for _, y in rects] == [top + cell, top, top + cell] * 2 and rects[1][0] == rects[2][0] == rects[0][
+    assert [y for _, y in rects] == [top + cell, top, top + cell] * 3 and rects[1][0] == rects[2][0] == rects[0][
         0
     ] + cell
     assert picture.count("m0 -22l") == 2  # 0.9 for 0, and 0.3 for 1
     assert "now: notes in pipe 2 cell 2;" in picture and "dream: notes in pipe 1 cell 1, 2 of them wrong" in picture
-    assert [t for t in re.findall(r">(\d+)</text>", picture)] == ["10", "0", "100", "90", "20", "30"]
+    assert [t for t in re.findall(r">(\d+)</text>", picture)] == ["10", "0", "100", "0", "0", "100", "90", "20", "30"]
 
 
 def test_bad_cells_are_refused_in_one_line():
