@@ -23,7 +23,9 @@ def plane_maps(maps: dict, x_edges, y_edges, labels, band=None, words: str = "")
         if values.shape != shape:
             raise ValueError(f"maps[{name!r}] of shape {values.shape}: must be {list(shape)}, the cells of the edges")
         page += _map(name, values, x_edges, y_edges, labels, band)
-    return f'<div style="display:flex;flex-wrap:wrap;gap:10px">{page}</div>{show.note(words) if words else ""}'
+    two = 2 * (LEFT + WIDE + 20)  # px: at most two in a row
+    page = f'<div style="display:flex;flex-wrap:wrap;gap:10px;max-width:{two}px">{page}</div>'
+    return page + (show.note(words) if words else "")
 
 
 def _map(name, values, x_edges, y_edges, labels, band) -> str:
