@@ -68,3 +68,8 @@ def walk(following, rewards, steps, rng):
         states.append(int(following[states[-1], action]))
     s = np.array(states[:-1])
     return s, a, rewards[s, a], np.array(states[1:])
+
+
+def distinct(q):
+    """How many different functions there are among q [M, N, A], to 1e-9."""
+    return len(np.unique(np.round(q, 9), axis=0))

@@ -57,17 +57,19 @@ def expects(model, states, actions):
 
 
 def surety(model, world, quality, episodes=20, seed=7):
-    """The mean chance that the model gives to the whole true next state, where a player of this quality goes.
+    """The mean chance that the model gives to all that chance cannot change, where a player of this quality goes.
 
-    All is without chance events: prod_j p(s'_j), s' the state that the rules lead to.
+    prod_j p(s'_j) over the true next cells s', without the silent last ones, which may sound by themselves: 1 for a
+    perfect model. quality: see envs.behaviour; it plays `episodes` from a seed, without chance events.
     """
     quiet = envs.simulator("pan-flute", pipes=world.actions, spontaneous=False)
-    seen = envs.rollout(quiet, envs.behaviour(quiet, quality), np.random.default_rng(seed), episodes)
-    before, after = (
-        seen.observations[:, part].reshape(-1, world.observation_size) for part in (slice(-1), slice(1, None))
-    )
-    chances, _ = expects(model, before, seen.actions.ravel())
-    return float(np.where(after > 0.5, chances, 1 - chances).prod(axis=1).mean())
+    played = envs.rollout(quiet, envs.behaviour(quiet, quality), np.random.default_rng(seed), episodes)
+    cells = played.observations  # [E, T + 1, O]
+    before, after = (part.reshape(-1, cells.shape[2]) for part in (cells[:, :-1], cells[:, 1:]))
+    chances, _ = expects(model, before, played.actions.ravel())
+    right = np.where(after > 0.5, chances, 1 - chances)
+    right[:, quiet.last] = np.where(after[:, quiet.last] > 0.5, right[:, quiet.last], 1.0)
+    return float(right.prod(axis=1).mean())
 
 
 def chords(model, world):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rlkit import mdps
-from rlkit.mdps.hypotheses import bellman_consistent, fits, optimal_q, two_pipes, walk
+from rlkit.mdps.hypotheses import bellman_consistent, distinct, fits, optimal_q, two_pipes, walk
 
 
 def some(models=300, states=4, actions=2, seed=0):
@@ -67,3 +67,8 @@ def test_bad_input_is_refused_in_one_line():
         optimal_q(following, rewards, 1)
     with pytest.raises(ValueError, match=r"^following of shape \(3, 4, 1\), rewards \(3, 4, 2\): must be \[M, N, A\]"):
         optimal_q(following[..., :1], rewards, 0.9)
+
+
+def test_equal_functions_count_once():
+    q = np.array([[[1.0, 2.0]], [[1.0, 2.0 + 1e-12]], [[1.0, 2.1]]])
+    assert distinct(q) == 2 and distinct(q[:0]) == 0
