@@ -109,11 +109,29 @@ class FollowTheLeader:
             self.neighbours[row] += len(others)
 
 
-def overlap(features: SparseFeatures, distances, rng: np.random.Generator, directions: int = 8):
-    """phi(0)^T phi(d u) / phi(0)^T phi(0) at distances d [T] in [0, 1], mean over random unit directions u -> [T]."""
-    distances, total = checks.finite("distances", distances), 0.0
+def leader(features: SparseFeatures, x, y, asked, ridge: float):
+    """What the exact leader says at `asked` [M, O]: W = A^-1 B, solved once for all rows x [N, O], y [N, outputs].
+
+    Its D equations take about D^3 / 3 multiplications and D^2 numbers. Returns [M, outputs]. Raises ValueError as
+    features do, and for a ridge that is not above 0.
+    """
+    A = checks.positive("ridge", ridge) * np.eye(features.size)
+    rows = np.zeros((len(x), features.size))
+    index, weight = features(x)
+    np.put_along_axis(rows, index, weight, axis=1)
+    W = np.linalg.solve(A + rows.T @ rows, rows.T @ y)
+    index, weight = features(asked)
+    return np.einsum("mk,mko->mo", weight, W[index])
+
+
+def overlap(features: SparseFeatures, shares, rng: np.random.Generator, directions: int = 8):
+    """phi(0)^T phi(s u) / phi(0)^T phi(0) at shares s [T] in [0, 1] of the way u to the edge of the space -> [T].
+
+    The mean over random directions; u is as long as the space [-1, 1]^O allows, so s means the same for each O.
+    """
+    shares, total = checks.finite("shares", shares), 0.0
     for way in rng.normal(size=(directions, features.observations)):
-        index, weight = features(distances[:, None] * way / np.linalg.norm(way))
+        index, weight = features(shares[:, None] * way / np.abs(way).max())
         middle = np.zeros(features.size)
         (first,), (share,) = features(np.zeros((1, features.observations)))
         middle[first] = share

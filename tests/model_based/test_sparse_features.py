@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
-from rlkit.model_based.sparse_features import FollowTheLeader, SparseFeatures, overlap
+from rlkit.model_based.sparse_features import FollowTheLeader, SparseFeatures, leader, overlap
 
 
 def features(observations=2, grids=6, bins=8, axes=2, seed=0):
@@ -74,17 +74,35 @@ def test_a_continuous_function_of_the_input():
 
 
 def test_overlap_falls_from_one_to_nothing_in_one_dimension():
-    distances = np.linspace(0, 1, 21)
-    found = overlap(features(1, grids=12, bins=16, axes=1), distances, np.random.default_rng(0))
-    assert found[0] == pytest.approx(1) and (found[distances > 0.25] == 0).all() and (np.diff(found) <= 1e-12).all()
+    shares = np.linspace(0, 1, 21)
+    found = overlap(features(1, grids=12, bins=16, axes=1), shares, np.random.default_rng(0))
+    assert found[0] == pytest.approx(1) and (found[shares > 0.25] == 0).all() and (np.diff(found) <= 1e-12).all()
     encoder, zero = features(3), np.zeros((1, 3))
     way = np.random.default_rng(5).normal(size=3)
-    at = dense(encoder, np.vstack([zero, 0.3 * way / np.linalg.norm(way)]))
+    at = dense(encoder, np.vstack([zero, 0.3 * way / np.abs(way).max()]))
     one = overlap(encoder, [0.3], np.random.default_rng(5), directions=1)
     assert one == pytest.approx(at[0] @ at[1] / (at[0] @ at[0]))
 
 
+def test_the_whole_way_ends_at_the_edge_of_the_space():
+    encoder, way = features(5), np.random.default_rng(5).normal(size=5)
+    end = way / np.abs(way).max()
+    at = dense(encoder, np.vstack([np.zeros(5), end]))
+    assert np.abs(end).max() == 1
+    one = overlap(encoder, [1.0], np.random.default_rng(5), directions=1)
+    assert one == pytest.approx(at[0] @ at[1] / (at[0] @ at[0]))
+
+
 # The leader
+
+
+def test_the_exact_leader_is_ridge_regression_on_the_features():
+    rng, encoder = np.random.default_rng(6), features()
+    x, y, asked = rng.uniform(-1, 1, (40, 2)), rng.normal(size=(40, 2)), rng.uniform(-1, 1, (9, 2))
+    known = Ridge(0.1, fit_intercept=False).fit(dense(encoder, x), y)
+    np.testing.assert_allclose(leader(encoder, x, y, asked, 0.1), known.predict(dense(encoder, asked)), atol=1e-8)
+    with pytest.raises(ValueError, match="ridge=0: must be"):
+        leader(encoder, x, y, asked, 0)
 
 
 def test_all_active_at_once_is_ridge_regression():
