@@ -11,11 +11,14 @@ from rlkit import envs
 from rlkit.envs import fishery
 from rlkit.evaluations import of_kind
 from rlkit.model_based import one_stock
-from rlkit.model_based.fishery_rules import CONDITIONS, RULES, by_row, logistic_rule, play, smooth, tune, world
+from rlkit.model_based.fishery_rules import CONDITIONS, GRIDS, RULES, by_row, logistic_rule, play, smooth, tune, world
 from rlkit.model_based.ppo import ppo
 from rlkit.offline.rows import Agent
+from rlkit.stats import paired_bootstrap
 
-__all__ = ["CONDITIONS", "GROUPS", "careful", "measure", "played", "relative", "results", "what_is_lost", "world"]
+__all__ = [
+    "CONDITIONS", "GROUPS", "careful", "measure", "numbers", "played", "relative", "results", "what_is_lost", "world"
+]  # fmt: skip
 
 GROUPS = (("one stock",), ("one of three",), ("two of three", "two, calm", "two, drift"))  # sizes alike in each
 TEST = 11  # the stream of a seed from which its test episodes come
@@ -103,17 +106,54 @@ def played(kept, again, arm, condition, episodes=200, seed=7):
 
 
 def what_is_lost(trajectories) -> dict:
-    """Share of episodes that ended with X, with Y, with Z lost; means over years of the catch, of Z, and of X + 1.1 Y
-    after the catch. trajectories: of a fishery of three stocks, two of them fished.
+    """Where returns come from: lost episodes or the catch, and what the predator had to eat.
+
+    Share of episodes that ended with X, with Y, with Z lost; mean return of all episodes, and of those not lost; mean
+    year of a loss; means over years of the catch, of Z, and of the food X + 1.1 Y after the catch, also over the years
+    with Z below 0.2 alone; share of years with food above 1, in which Z grows. NaN where there is none. trajectories:
+    of a fishery of three stocks, two of them fished.
     """
     p = trajectories
     gone = p.states[:, -1, :3] <= fishery.COLLAPSE  # [E, 3]
     shares, stocks = (np.clip(p.actions, -1, 1) + 1) / 2, p.states[:, :-1]
     lived = np.arange(stocks.shape[1]) < p.lengths[:, None]  # [E, T]
-    means = {"catch in a year": (shares * stocks[..., :2]).sum(-1), "Z": stocks[..., 2]}
-    means["X + 1.1 Y after the catch"] = ((1 - shares) * stocks[..., :2]) @ [1, fishery.TASTE]
+    food, lost, made = ((1 - shares) * stocks[..., :2]) @ [1, fishery.TASTE], gone.any(1), p.rewards.sum(1)
     found = {f"lost: {name}": gone[:, i].mean() for i, name in enumerate("XYZ")}
-    return found | {name: values[lived].mean() for name, values in means.items()}
+    found |= {"return": made.mean(), "return, not lost": _mean(made[~lost]), "year of loss": _mean(p.lengths[lost])}
+    found |= {"catch in a year": (shares * stocks[..., :2]).sum(-1)[lived].mean(), "Z": stocks[..., 2][lived].mean()}
+    found |= {"food": food[lived].mean(), "food, Z < 0.2": _mean(food[lived & (stocks[..., 2] < 0.2)])}
+    return found | {"years with food > 1": (food[lived] > 1).mean()}
+
+
+def _mean(values) -> float:
+    return float(values.mean()) if len(values) else float("nan")
+
+
+def numbers(run) -> dict:
+    """condition -> what the rules of a run were found to be, as texts; and simulated years, of a grid at most.
+
+    m and S of the tuned constants; S_X + 1.1 S_Y, the most food that this escapement leaves; r and K of the logistic
+    models of seed 0, and what their plan leaves of a stock of 1, in the first year. Two numbers: X, Y.
+    """
+    rows, table = of_kind(run, "row"), {}
+    trained = int(of_kind(run, "cell")["steps"].iloc[0])
+    for condition in CONDITIONS:
+        here = rows[rows["condition"] == condition]
+        m, left = (here[here["arm"] == arm]["numbers"].iloc[0] for arm in RULES)
+        act, models = logistic_rule(condition, 0)
+        table[condition] = {"m": _text(m), "S": _text(left), "S_X + 1.1 S_Y": "–"}
+        if len(left) == 2:
+            table[condition]["S_X + 1.1 S_Y"] = f"{left @ np.array([1, fishery.TASTE]):.2f}"
+        table[condition] |= {f"logistic {name}": _text([getattr(x, field) for x in models])
+                             for name, field in (("r", "rate"), ("K", "capacity"))}  # fmt: skip
+        table[condition]["logistic S"] = _text((1 - act(np.ones((1, 3)))[0]) / 2)
+        years = fishery.YEARS * sum(points ** len(m) * episodes for points, episodes in GRIDS[len(m)])
+        table[condition] |= {"years of a grid": f"{years:,}", "years of PPO": f"{trained:,}"}
+    return table
+
+
+def _text(values) -> str:
+    return ", ".join(f"{value:.2f}" for value in values)
 
 
 def relative(run, arms) -> dict:
@@ -131,19 +171,26 @@ def relative(run, arms) -> dict:
 
 
 def careful(run, condition, shares) -> dict:
-    """share -> {"return", "lost"}: what a share of the best constant mortality's numbers earns, means over the seeds'
-    own test episodes, the same as those of a run of `measure`. PPO's are there to compare, under "PPO".
+    """name -> {"return", "lost", "PPO earns more by"}: shares of the best constant mortality's numbers, and the
+    watchful rule and PPO as the run has them. Means over the seeds' own test episodes, which are those of the run; the
+    last is a mean with its 95 % interval, paired by seed.
     """
     rows = of_kind(run, "row", condition=condition)
-    rows = rows[rows["arm"] == "constant mortality"]
+    rows = rows[rows["arm"] == "constant mortality"].sort_values("seed")
     seeds, rates = rows["seed"].astype(int).tolist(), np.array(rows["numbers"].iloc[0])
     episodes = int(of_kind(run, "cell")["episodes"].iloc[0])
-    table = {}
+    found = {}
     for share in shares:
         act = functools.partial(by_row, fishery.mortality(share * rates))
         made, lost = play(
             act, [world(condition)] * len(seeds), [np.random.default_rng([s, TEST]) for s in seeds], episodes
         )
-        table[f"{share:.0%} of the best constant mortality"] = {"return": made.mean(), "lost": lost.mean()}
-    table["PPO"] = {what: results(run, what)["PPO"][condition].mean() for what in ("return", "lost")}
+        found[f"{share:.0%} of the best constant mortality"] = (made.mean(1), lost.mean(1))
+    for arm in ("watchful rule", "PPO"):
+        found[arm] = tuple(results(run, what)[arm][condition] for what in ("return", "lost"))
+    table = {}
+    for name, (made, lost) in found.items():
+        gap = paired_bootstrap({"PPO": found["PPO"][0], "other": made}, lambda mean: mean["PPO"] - mean["other"])
+        text = "–" if name == "PPO" else f"{gap.estimate:+.2f} ({gap.low:+.2f} to {gap.high:+.2f})"
+        table[name] = {"return": made.mean(), "lost": lost.mean(), "PPO earns more by": text}
     return table

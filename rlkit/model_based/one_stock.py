@@ -56,6 +56,20 @@ def plan(growth, noise) -> Plan:
     return Plan(stocks, left, values)
 
 
+def best_alone() -> dict:
+    """The best that any policy can do in the single fishery: expected returns and what is left, by name.
+
+    "best, of stock and year": the optimum; "its rule of year 0, kept": the same without the plunder of the last years.
+    Then what the optimum leaves of a stock of 1 in the first year, in year 150 and in the last.
+    """
+    noise = 0.1  # of SingleFishery, where nothing else is said
+    best = plan(single_growth, noise)
+    kept = exact_return(single_growth, noise, lambda stocks: best.left[0], ALONE["start"])
+    found = {"best, of stock and year": best.value(ALONE["start"]), "its rule of year 0, kept": kept}
+    left = best.left[:, np.abs(best.stocks - 1).argmin()]
+    return found | {f"best leaves of 1, year {year}": float(left[year]) for year in (0, 150, YEARS - 1)}
+
+
 def exact_return(growth, noise, left, start) -> float:
     """The expected return of one policy from the stock `start`, by the same recursion.
 

@@ -35,15 +35,21 @@ def stock_charts(played: dict, episode: int, order) -> str:
     return pages + show.note(words)
 
 
-def catch_maps(acts: dict, stock: str, y: float) -> str:
+def catch_maps(acts: dict, stock: str, y: float, met) -> str:
     """What share of X or Y policies catch at each X and Z, with this much Y: a `share_map` for each, side by side.
 
-    acts: arm -> act(observations [N, 3]) -> actions [N, 2]. stock: "X" or "Y".
+    acts: arm -> act(observations [N, 3]) -> actions [N, 2]. stock: "X" or "Y". met: envs.Trajectories; cells are faint
+    that none of their years comes to, within 0.05 of X and Z, 0.1 of Y.
     """
     column, (across, up) = "XY".index(checks.one_of("stock", stock, ("X", "Y"))), np.meshgrid(X, Z)
     seen = np.stack([across.ravel(), np.full(across.size, y), up.ravel()], axis=1).astype(np.float32)
+    states = met.states[:, :-1, :3][np.arange(met.states.shape[1] - 1) < met.lengths[:, None]]  # [N, 3]
+    edges = [np.append(at - 0.05, at[-1] + 0.05) for at in (Z, X)]
+    near = states[np.abs(states[:, 1] - y) <= 0.1]
+    faint = np.histogram2d(near[:, 2], near[:, 0], edges)[0] == 0
     pages = ""
     for arm, act in acts.items():
         shares = (np.clip(act(seen)[:, column], -1, 1) + 1) / 2
-        pages += share_map(shares.reshape(across.shape), X, Z, "X", "Z", f"{arm}: % of {stock} caught, Y = {y:.1f}")
+        title = f"{arm}: % of {stock} caught, Y = {y:.1f}"
+        pages += share_map(shares.reshape(across.shape), X, Z, "X", "Z", title, faint)
     return f'<div style="display:flex;flex-wrap:wrap;gap:16px">{pages}</div>'

@@ -9,11 +9,11 @@ from rlkit.widgets.value_map import shade
 WIDE, HIGH, LEFT, TOP, BOTTOM = 34, 24, 62, 44, 40  # px: a cell, room for names
 
 
-def share_map(shares, x, y, x_label, y_label, title) -> str:
+def share_map(shares, x, y, x_label, y_label, title, faint) -> str:
     """Shares [rows of y, columns of x] from 0 to 1 as an SVG: each cell has its percentage, and is bluer the larger.
 
-    The largest y stands on top. x, y: the quantities' values; the other texts are plain. Raises ValueError for shares
-    outside of [0, 1] or another shape.
+    The largest y stands on top. x, y: the quantities' values. faint: which cells are drawn so, of the shape of shares.
+    The other texts are plain. Raises ValueError for shares outside of [0, 1] or another shape.
     """
     shares, x, y = checks.probability("shares", shares), checks.finite("x", x), checks.finite("y", y)
     if shares.shape != (len(y), len(x)):
@@ -28,8 +28,9 @@ def share_map(shares, x, y, x_label, y_label, title) -> str:
         parts.append(svg.text(LEFT - 6, top + 16, svg.number(value, 2), "end"))
         for column, share in enumerate(shares[row]):
             place = f'x="{LEFT + WIDE * column}" y="{top}" width="{WIDE}" height="{HIGH}"'
-            parts.append(f'<rect {place} fill="{shade(share, (0, 1))}" stroke="currentColor" stroke-opacity="0.2"/>')
-            parts.append(svg.text(LEFT + WIDE * (column + 0.5), top + 16, f"{100 * share:.0f}", "middle"))
+            cell = f'<g opacity="{0.25 if faint[row][column] else 1}"><rect {place} '
+            parts.append(f'{cell}fill="{shade(share, (0, 1))}" stroke="currentColor" stroke-opacity="0.2"/>')
+            parts.append(svg.text(LEFT + WIDE * (column + 0.5), top + 16, f"{100 * share:.0f}", "middle") + "</g>")
     most = np.unravel_index(shares.argmax(), shares.shape)
     said = f"{title}: at most {100 * shares.max():.0f} %, at {x_label} {x[most[1]]:.2g}, {y_label} {y[most[0]]:.2g}; "
     said += f"at least {100 * shares.min():.0f} %"

@@ -52,7 +52,7 @@ def test_the_logistic_optimum_is_good_for_one_stock_and_kills_the_predator_of_th
     played = envs.rollout(fisheries.world("two of three"), lambda count, rng: act, np.random.default_rng(0), 100)
     lost = fisheries.what_is_lost(played)
     assert len(models) == 2 and lost["lost: Z"] > 0.4 and lost["lost: X"] == lost["lost: Y"] == 0
-    assert lost["X + 1.1 Y after the catch"] < 0.97
+    assert lost["food"] < 0.97 and lost["years with food > 1"] == 0
 
 
 def test_means_of_what_is_caught_and_left_are_those_of_the_years_lived():
@@ -61,10 +61,16 @@ def test_means_of_what_is_caught_and_left_are_those_of_the_years_lived():
     found = fisheries.what_is_lost(played)
     assert found["catch in a year"] == pytest.approx(played.rewards.mean(), rel=1e-4) and found["lost: Z"] == 0
     x, y, z = np.moveaxis(played.states[:, :-1, :3], -1, 0)
-    assert found["X + 1.1 Y after the catch"] == pytest.approx((0.8 * x + 1.1 * 0.9 * y).mean())
-    assert found["Z"] == pytest.approx(z.mean())
+    assert found["food"] == pytest.approx((food := 0.8 * x + 1.1 * 0.9 * y).mean())
+    assert found["Z"] == pytest.approx(z.mean()) and np.isnan(found["year of loss"])
+    assert found["years with food > 1"] == (food > 1).mean() and np.isnan(found["food, Z < 0.2"]) == (z >= 0.2).all()
+    assert (
+        found["return"] == found["return, not lost"] == pytest.approx(p_sum := played.rewards.sum(1).mean()) and p_sum
+    )
     at_once = envs.rollout(world, lambda count, rng: fishery.mortality([1.0, 1.0]), np.random.default_rng(0), 2)
-    assert fisheries.what_is_lost(at_once)["catch in a year"] == pytest.approx(1.0, abs=0.02), "the first year alone"
+    found = fisheries.what_is_lost(at_once)
+    assert found["catch in a year"] == pytest.approx(1.0, abs=0.02) and found["year of loss"] == 1, "one year alone"
+    assert found["return"] == pytest.approx(-99, abs=0.02) and np.isnan(found["return, not lost"])
 
 
 def test_a_smoothed_rule_is_nearly_that_rule(monkeypatch):
@@ -128,13 +134,34 @@ def test_relative_returns_are_1_for_the_mean_of_constant_mortality(measured, mon
 def test_a_careful_constant_is_played_on_the_episodes_of_the_run():
     row = {"kind": "row", "condition": "one stock", "lost": 0.0}
     rows = [row | {"arm": "PPO", "seed": s, "return": 35.0 + s} for s in (3, 4)]
+    rows += [row | {"arm": "watchful rule", "seed": s, "return": 34.0} for s in (3, 4)]
     _, own = fisheries.measure({}, "constant mortality", ("one stock",), **NUMBERS)
     cell = {"kind": "cell", "episodes": 20}
     run = SimpleNamespace(rollouts=lambda: pd.DataFrame([cell, *own, *rows]))
     found = fisheries.careful(run, "one stock", [1.0, 0.5])
-    best, half, ppo = found.values()
+    best, half, watchful, ppo = found.values()
+    assert watchful["PPO earns more by"].startswith("+4.50 (") and watchful["return"] == 34 and watchful["lost"] == 0
     assert best["return"] == pytest.approx(np.mean([r["return"] for r in own]), abs=1e-3) and ppo["return"] == 38.5
     assert half["return"] < best["return"] and list(found)[1] == "50% of the best constant mortality"
+
+
+def test_the_numbers_of_rules_models_and_grids_stand_in_a_table():
+    rows = [{"kind": "row", "arm": arm, "condition": condition, "numbers": [0.25, 0.5][: 1 + ("two" in condition[:3])]}
+            for arm in fishery_rules.RULES for condition in fisheries.CONDITIONS]  # fmt: skip
+    run = SimpleNamespace(rollouts=lambda: pd.DataFrame([{"kind": "cell", "steps": 4_096}, *rows]))
+    found = fisheries.numbers(run)
+    assert list(found) == list(fisheries.CONDITIONS) and found["one stock"]["S_X + 1.1 S_Y"] == "–"
+    two = found["two of three"]
+    assert (two["m"], two["S"], two["S_X + 1.1 S_Y"], two["years of PPO"]) == (
+        "0.25, 0.50",
+        "0.25, 0.50",
+        "0.80",
+        "4,096",
+    )
+    assert two["years of a grid"] == f"{200 * (121 * 100 + 49 * 300):,}"
+    models = fishery_rules.logistic_rule("two of three", 0)[1]
+    assert two["logistic r"] == f"{models[0].rate:.2f}, {models[1].rate:.2f}"
+    assert float(found["one stock"]["logistic S"]) == pytest.approx(0.45, abs=0.02), "the exact optimum's escapement"
 
 
 def test_bad_names_are_refused_in_one_line():

@@ -76,3 +76,10 @@ def test_chances_of_the_next_stock_add_up_to_one():
     assert ahead.sum(1) + lost == pytest.approx(1.0) and ((ahead >= 0).all() and lost[0] > 0.99)
     mean = ahead[300] @ stocks
     assert mean == pytest.approx(single_growth(stocks[300]), abs=1e-4)
+
+
+def test_the_optimum_is_ahead_of_its_own_first_rule_by_the_last_years_alone():
+    whole, kept, first, later, last = one_stock.best_alone().values()
+    assert whole == one_stock.plan(one_stock.single_growth, 0.1).value(0.7)
+    assert 0.3 < whole - kept < 0.55, "the plunder: about what is left each year"
+    assert first == later == pytest.approx(0.45, abs=0.02) and last < 0.1

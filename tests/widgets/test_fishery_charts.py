@@ -28,10 +28,13 @@ def test_three_charts_with_the_look_of_each_arm_and_the_year_of_the_loss():
 
 
 def test_maps_show_what_a_rule_catches():
-    page = catch_maps({"a": fishery.mortality([0.3, 0.7]), "b": fishery.escapement([0.5, 0.5])}, "X", 0.4)
+    met = episodes(fishery.mortality([1.0, 1.0]))  # one year alone: X and Y about 0.5, Z 0.7
+    page = catch_maps({"a": fishery.mortality([0.3, 0.7]), "b": fishery.escapement([0.5, 0.5])}, "X", 0.4, met)
     one, two = (re.findall(r">(\d+)</text>", part) for part in page.split("<svg ")[1:])
     assert one.count("30") == 120 and two.count("50") == 12 and two.count("0") >= 60, "X = 1: half; X to 0.5: nothing"
-    assert ">70</text>" in catch_maps({"a": fishery.mortality([0.3, 0.7])}, "Y", 0.4)
+    page = catch_maps({"a": fishery.mortality([0.3, 0.7])}, "X", 0.5, met)
+    assert 1 <= page.count('<g opacity="1">') <= 2 and page.count('<g opacity="0.25">') >= 118, "two starts"
+    assert ">70</text>" in catch_maps({"a": fishery.mortality([0.3, 0.7])}, "Y", 0.4, met)
 
 
 def test_bad_input_is_refused_in_one_line():
@@ -41,4 +44,4 @@ def test_bad_input_is_refused_in_one_line():
     with pytest.raises(ValueError, match="arm='other': must be one of 'a'"):
         stock_charts(played, 0, ("a",))
     with pytest.raises(ValueError, match="stock='Z': must be one of 'X', 'Y'"):
-        catch_maps({}, "Z", 0.4)
+        catch_maps({}, "Z", 0.4, played["other"])
