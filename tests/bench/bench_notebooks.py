@@ -12,6 +12,7 @@ LIMITS = {"00_start_here": 60, "00_grpo": 180, "00_nsr": 180, "00_offline": 180,
 LIMITS |= {"qlora_costs": 90, "qlora_": 180}  # guides: a whole training of a 4-bit model, and its controls
 LIMITS |= dict.fromkeys(("echo_chamber", "limit_of_rlvr", "nft", "nsr", "one_shot_rlvr"), 120)
 LIMITS |= dict.fromkeys(("dual_rl", "neorl2", "riql", "ss_orl", "traj_weighting"), 120)
+LIMITS |= dict.fromkeys(("edge_of_reach", "lipschitz_mbrl", "losse", "model_based_gen", "morec", "pdg_control"), 120)
 PAPER_LIMIT = 60
 
 

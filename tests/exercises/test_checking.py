@@ -43,7 +43,8 @@ def test_the_cases_are_the_same_each_time_and_no_reference_changes_its_input(nam
     assert repr(first) == repr(EXERCISES[name].cases(np.random.default_rng(0)))
     for case in first:
         before = repr(case)
-        assert np.isfinite(np.asarray(reference(name)(*case))).any()
+        answer = np.asarray(reference(name)(*case))
+        assert answer.size == 0 or np.isfinite(answer).any()
         assert repr(case) == before
 
 
