@@ -12,8 +12,8 @@ continues)`; S seeds side by side, one np.random.Generator for each.
     data        Replay, transitions of S seeds               Worlds, one copy of a simulator for each seed
     dreams      imagine(model, policy, starts, horizon, generators) -> Dream;  dream_of, errors_over to look at them
     planners    random_shooting  cem, of a score such as returns_in(model, observations, generators);  shift
-    learners    online: sac  mbpo  mve  analytic  pets;  discrete actions: dqn  deep_dyna
-                from a log: train_in  mopo  morel;  all with continuous actions but pets on SoftActorCritic
+    learners    online: sac  mbpo  mve  analytic  pets  ppo;  discrete actions: dqn  deep_dyna
+                from a log: train_in  mopo  morel;  all with continuous actions but pets and ppo on SoftActorCritic
 """
 
 import importlib
@@ -49,6 +49,7 @@ _HOME = {
     "morel": "algorithms.morel",
     "mve": "algorithms.value_expansion",
     "pets": "algorithms.pets",
+    "ppo": "algorithms.ppo",
     "random_shooting": "planners",
     "returns_in": "planners",
     "sac": "algorithms.sac",

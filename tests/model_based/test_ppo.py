@@ -8,8 +8,8 @@ import torch
 
 from rlkit import envs
 from rlkit.model_based import copies as many
-from rlkit.model_based import ppo as module
-from rlkit.model_based.ppo import gae, log_chance, policy_loss, ppo
+from rlkit.model_based.algorithms import ppo as module
+from rlkit.model_based.algorithms.ppo import gae, log_chance, policy_loss, ppo
 from rlkit.offline.rows import Agent
 
 DISCOUNT = 0.9

@@ -23,7 +23,7 @@ from rlkit.offline.rows import Agent
 from rlkit.runs import Step
 
 LOG_DEVIATION, START_DEVIATION, NORM = (-4.0, 1.0), -0.7, 0.5  # bounds, start, and the largest norm of a gradient
-STREAM = 7  # of this learner's generators; those of rlkit.offline are 0 to 3
+STREAM = 7  # of this learner's generators, each with a salt
 
 
 def gae(rewards, values, next_values, terminated, ended, discount, trace):
