@@ -11,8 +11,8 @@ from rlkit import envs
 from rlkit.envs import fishery
 from rlkit.evaluations import of_kind
 from rlkit.model_based import one_stock
-from rlkit.model_based.fishery_rules import CONDITIONS, GRIDS, RULES, by_row, logistic_rule, play, smooth, tune, world
 from rlkit.model_based.algorithms.ppo import ppo
+from rlkit.model_based.fishery_rules import CONDITIONS, GRIDS, RULES, by_row, logistic_rule, play, smooth, tune, world
 from rlkit.offline.rows import Agent
 from rlkit.stats import paired_bootstrap
 
