@@ -11,6 +11,7 @@ Departures from Zheng, Wang, Xu and Huang 2023 (2302.01244):
 
 import collections
 
+import numpy as np
 import torch
 
 from rlkit import checks
@@ -163,3 +164,20 @@ def errors(learner, model, simulator, states: torch.Tensor, generators) -> tuple
         dreamt, true = model.step(seen, actions, generators)[0], exact.step(seen, actions, generators)[0]
         values = [learner.q(after, learner.prefer(after)).amin(1) for after in (dreamt, true)]
     return (dreamt - true).norm(dim=-1).mean(1), (values[0] - values[1]).abs().mean(1)
+
+
+def followed(simulator, policy, observations, discount: float) -> np.ndarray:
+    """What a policy earns in a world without noise: sum_t discount^t r_t over one horizon, from observations [N, O].
+
+    policy: observations [N, O] -> actions [N, A]. discount in [0, 1). simulator: with `place`; an end is not looked
+    for. Returns [N]. Raises ValueError for another discount, and for a simulator with noise.
+    """
+    if not 0 <= checks.finite("discount", discount) < 1:
+        checks.fail("discount", discount, "in [0, 1)")
+    if simulator.noise_size:
+        checks.fail("simulator", simulator.name, "a world without noise")
+    states, total = simulator.place(np.asarray(observations)), np.zeros(len(observations))
+    for t in range(simulator.horizon):
+        states, rewards, _ = simulator.step(states, policy(simulator.observe(states)), np.zeros((len(states), 0)))
+        total += discount**t * rewards
+    return total

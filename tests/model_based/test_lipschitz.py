@@ -8,7 +8,7 @@ import torch
 
 from rlkit import envs
 from rlkit.model_based import Exact, SoftActorCritic, mbpo
-from rlkit.model_based.lipschitz import MeanDynamics, SpectralBound, Watch, errors, robust, slopes, spectral
+from rlkit.model_based.lipschitz import MeanDynamics, SpectralBound, Watch, errors, followed, robust, slopes, spectral
 from rlkit.model_based.replay import Replay
 from rlkit.offline.networks import Network
 from rlkit.offline.rows import generator
@@ -182,3 +182,12 @@ def test_errors_of_a_shifted_model_and_a_linear_value_are_known():
         state, value = errors(learner, model, pendulum, states, both)
         np.testing.assert_allclose(state, shift, atol=1e-6)
         np.testing.assert_allclose(value, worth, atol=1e-3)
+
+
+def test_what_a_policy_earns_is_the_discounted_sum_of_its_rewards():
+    world = envs.simulator("pendulum")
+    seen = np.array([[1, 0, 0], [-1, 0, 0]])  # upright and hanging, both at rest: without a push neither moves
+    found = followed(world, lambda observations: np.zeros((len(observations), 1)), seen, 0.95)
+    np.testing.assert_allclose(found, [0, -(np.pi**2) * (1 - 0.95**200) / 0.05], rtol=1e-6, atol=1e-9)
+    with pytest.raises(ValueError, match=r"discount=1\.0: must be in \[0, 1\)"):
+        followed(world, None, seen, 1.0)
