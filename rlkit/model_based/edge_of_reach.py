@@ -5,12 +5,15 @@ in targets and never learnt.
 """
 
 import numpy as np
+import pandas as pd
 import torch
 
 from rlkit import envs
+from rlkit.evaluations import of_kind
 from rlkit.model_based.algorithms.train_in import train_in
 from rlkit.model_based.exact import Exact
 from rlkit.model_based.replay import Replay
+from rlkit.offline.rows import generator
 
 
 class Counted:
@@ -86,17 +89,22 @@ def true_values(simulator, prefer, observations: torch.Tensor, discount: float, 
     return torch.from_numpy(total.astype(np.float32)).view(seeds, count)
 
 
-def patched(counted: Counted):
+def patched(counted: Counted, elsewhere=None):
     """A target for `train_in`: the usual one, but r + discount V of the policy itself where s' is at the edge of reach.
 
-    The oracle patch of Sims et al. 2024, section 5: what is bootstrapped from at the edge is true.
+    The oracle patch of Sims et al. 2024, section 5: what is bootstrapped from at the edge is true. elsewhere: None, or
+    for a control a generator for each seed: as many true values, at next states of the batch that are not at the edge.
     """
 
     def target(learner, batch):
         usual = learner.target(batch, learner.noise(batch.rewards.shape[1], learner.width))
         true = true_values(counted.model.simulator, learner.prefer, batch.next_observations, learner.discount)
-        edge = torch.from_numpy(counted.edge(batch.next_observations))
-        return torch.where(edge, batch.rewards + learner.discount * true, usual)
+        chosen = counted.edge(batch.next_observations)
+        if elsewhere is not None:
+            drawn = np.stack([g.random(chosen.shape[1]) for g in elsewhere])
+            rank = np.where(chosen, 1.0, drawn).argsort(axis=1).argsort(axis=1)  # those at the edge come last
+            chosen = ~chosen & (rank < chosen.sum(axis=1, keepdims=True))
+        return torch.where(torch.from_numpy(chosen), batch.rewards + learner.discount * true, usual)
 
     return target
 
@@ -148,17 +156,20 @@ def trained(arm: str, seeds, logs, kept: dict, *, steps, horizon, discount, patc
     """Train all seeds of one arm in the exact model: metrics return and largest [S], and one row for each seed.
 
     logs: a Dataset of the same world for each seed. kept: arm -> its `beliefs` after training, with `prefer`, its
-    policy, is put here. patch: with the oracle patch. learner: what `train_in` takes, `retain` among it. A row has the
-    ten looks of return and largest, and what `summaries` tells. For rlkit.measure.sweep.
+    policy, and its temperature [S] are put here. patch: True for the oracle patch, "elsewhere" for its control.
+    learner: what `train_in` takes, `retain` among it. A row has the ten looks of return and largest, and what
+    `summaries` tells. For rlkit.measure.sweep.
     """
     world = envs.simulator(logs[0].facts["simulator"])
     counted = Counted(Exact(world), logs, seeds, remember=learner["retain"] * horizon)
 
     def watch(soft, step):
-        kept[arm] = beliefs(soft, counted) | {"prefer": soft.prefer}
+        temperature = soft.log_temperature.detach().exp().numpy()
+        kept[arm] = beliefs(soft, counted) | {"prefer": soft.prefer, "temperature": temperature}
         return {"largest": kept[arm]["largest"]}
 
-    target, looks = patched(counted) if patch else None, steps // 10
+    elsewhere = [generator(seed, "exploration") for seed in seeds] if patch == "elsewhere" else None
+    target, looks = patched(counted, elsewhere) if patch else None, steps // 10
     settings = {"horizon": horizon, "discount": discount, "steps": steps, "evaluate_every": looks, "simulator": world}
     made = [s.metrics for s in train_in(counted, logs, seeds, watch=watch, target=target, **settings, **learner)]
     curves = {name: np.stack([np.asarray(m[name]) for m in made], axis=1) for name in ("return", "largest")}  # [S, N]
@@ -168,6 +179,24 @@ def trained(arm: str, seeds, logs, kept: dict, *, steps, horizon, discount, patc
         for i, seed in enumerate(seeds)
     ]
     return {name: curve[:, -1] for name, curve in curves.items()}, rows
+
+
+def at_the_end(run, bound: float) -> pd.DataFrame:
+    """A row for each arm of a run of `trained`: means over seeds after training, and where the seeds lie.
+
+    bound: the largest true value. best look and |Q| then: of the mean curve of returns.
+    """
+    table = {}
+    for arm, rows in of_kind(run, "result").groupby("arm", sort=False):
+        earned, largest = (np.stack(list(rows[name])) for name in ("return", "largest"))  # [S, N]
+        best = earned.mean(axis=0).argmax()
+        table[arm] = {"return": earned[:, -1].mean(), "lowest seed": earned[:, -1].min()}
+        table[arm] |= {"highest seed": earned[:, -1].max(), "largest |Q|": largest[:, -1].mean()}
+        table[arm] |= {f"seeds above {bound:g}": (largest[:, -1] > bound).sum(), "Q - true": rows["above"].mean()}
+        table[arm] |= {"cells": rows["cells"].mean(), "edge": rows["edge"].mean(), "auc": rows["auc"].mean()}
+        table[arm] |= {"edge share": (rows["edge"] / rows["cells"]).mean(), "best return": earned.mean(axis=0)[best]}
+        table[arm] |= {"at look": best + 1, "|Q| then": largest[:, best].mean()}
+    return pd.DataFrame(table).T
 
 
 def walk(simulator, prefer, row: int, seeds: int, start, steps: int) -> np.ndarray:

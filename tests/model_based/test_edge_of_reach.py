@@ -7,6 +7,7 @@ import torch
 from rlkit import envs, offline
 from rlkit.model_based import Exact, edge_of_reach, imagine, train_in
 from rlkit.offline.rows import generator
+from rlkit.runs import Run
 
 NAMES = ("Q", "true", "within")
 
@@ -66,6 +67,8 @@ def test_the_patch_changes_targets_at_the_edge_alone():
         captured["usual"] = learner.target(batch, learner.noise(batch.rewards.shape[1], 2))
         captured["patched"] = edge_of_reach.patched(model)(learner, batch)
         captured["edge"] = model.edge(batch.next_observations)
+        drawn = [np.random.default_rng(seed) for seed in (0, 1)]
+        captured["elsewhere"] = edge_of_reach.patched(model, drawn)(learner, batch)
         true = edge_of_reach.true_values(model.model.simulator, learner.prefer, batch.next_observations, 0.99)
         captured["true"] = batch.rewards + 0.99 * true
         raise StopIteration
@@ -76,6 +79,24 @@ def test_the_patch_changes_targets_at_the_edge_alone():
     assert 0 < edge.mean() < 1
     np.testing.assert_array_equal(captured["patched"][~edge], captured["usual"][~edge])
     np.testing.assert_array_equal(captured["patched"][edge], captured["true"][edge])
+    np.testing.assert_array_equal(captured["elsewhere"][edge], captured["usual"][edge])
+    changed = (captured["elsewhere"] != captured["usual"]).numpy()
+    assert changed.sum(1).tolist() == np.minimum(edge.sum(1), (~edge).sum(1)).tolist()
+    np.testing.assert_array_equal(captured["elsewhere"][changed], captured["true"][changed])
+
+
+def test_the_table_of_ends(tmp_path):
+    run = Run.create("ends", {}, root=tmp_path)
+    rows = [
+        {"return": [1.0, 5.0, 2.0], "largest": [10.0, 20.0, 90.0], "above": 1.0, "cells": 10, "edge": 5, "auc": 0.5},
+        {"return": [1.0, 7.0, 4.0], "largest": [10.0, 30.0, 150.0], "above": 3.0, "cells": 20, "edge": 5, "auc": 0.7},
+    ]
+    run.log_rollouts(0, [{"kind": "result", "arm": "base", "seed": seed} | row for seed, row in enumerate(rows)])
+    found = edge_of_reach.at_the_end(run, 100.0).loc["base"].to_dict()
+    expected = {"return": 3, "lowest seed": 2, "highest seed": 4, "largest |Q|": 120, "Q - true": 2}
+    expected |= {"seeds above 100": 1, "cells": 15, "edge": 5, "auc": 0.6, "edge share": 0.375}
+    expected |= {"best return": 6, "at look": 2, "|Q| then": 25}
+    assert found == pytest.approx(expected)
 
 
 def test_area_under_the_curve():
@@ -95,9 +116,9 @@ def test_short_dreams_overestimate_and_an_ensemble_does_not():
     logs = [offline.build(world, "random", 1_000, seed) for seed in seeds]
     for arm, options in {"base": {}, "RAVL": {"critics": 10, "diversity": 1.0}}.items():
         model, kept = edge_of_reach.Counted(Exact(world), logs, seeds, remember=50), []
-        options = options | {"horizon": 5, "retain": 10, "polyak": 0.05, "evaluate_every": 1_600, "episodes": 1}
+        options = options | {"horizon": 5, "retain": 10, "polyak": 0.05, "evaluate_every": 1_500, "episodes": 1}
         for _ in train_in(
-            model, logs, seeds, steps=1_600, watch=lambda soft, step, kept=kept: kept.append(soft) or {}, **options
+            model, logs, seeds, steps=1_500, watch=lambda soft, step, kept=kept: kept.append(soft) or {}, **options
         ):
             pass
         found = edge_of_reach.beliefs(kept[-1], model)

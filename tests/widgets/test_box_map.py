@@ -27,3 +27,12 @@ def test_paths_end_in_a_disc():
 def test_bad_values(values, words):
     with pytest.raises(ValueError, match=words):
         box_map("b", values)
+
+
+def test_boxes_start_and_the_ends_of_the_colours():
+    found = box_map("b", [0.0, 1.0, -3.0, 0.0], boxes=[(-2, -1, 0, 2)], start=(1.0, 0.0))
+    lower_left, upper = f"M0.0 {TOP + SIDE * 0.75:.1f}", f"L{SIDE / 2:.1f} {TOP:.1f}L0.0 {TOP:.1f}Z"
+    assert lower_left in found and upper in found
+    assert f'd="M{SIDE * 0.75 - 5:.1f} {TOP + SIDE / 2:.1f}h10' in found
+    assert "values from -3 to 1" in found and "full blue: 3; full orange: -3" in found
+    assert "full blue: 9;" in box_map("b", np.zeros(4), top=9) and ">x<" in found and ">-2<" in found
