@@ -112,6 +112,15 @@ def one_step(model, reward, simulator, seeds, observations, actions) -> dict:
     return {name: np.asarray(value, dtype=float) for name, value in numbers.items()}
 
 
+def first_choice(task: str, model, reward, seeds) -> np.ndarray:
+    """The mean error [S] of the candidate with the highest r^D, a filter at temperature 0: the questions in the region
+    and the candidates are those of `train`."""
+    observations, actions = (torch.from_numpy(a).expand(len(seeds), -1, -1) for a in questions(task, 400, 7))
+    sharp = reward_consistent.Filtered(model, reward, temperature=0)
+    after, _, _ = sharp.step(observations, actions, [generator(seed, "dreams") for seed in seeds])
+    return errors(model, envs.simulator(task), observations, actions, after[:, None]).mean((1, 2)).numpy()
+
+
 def learnt(task: str, seeds, model_steps: int = 2_000, reward_steps: int = 3_000):
     """Ensemble and dynamics reward of each seed, fitted to the same log: (Dynamics, DynamicsReward)."""
     log_, world = Replay.of([log(task, seed) for seed in seeds], seeds), envs.simulator(task)

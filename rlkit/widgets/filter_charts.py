@@ -10,18 +10,21 @@ def filter_page(found: dict, arms, ranks: dict, chosen_by=None) -> str:
     """Three grids, as HTML: one-step errors (as shares of the first arm's mean), ranks, scores after training.
 
     found: task -> metric -> values [S], as `model_based.held_out.results`. arms: names; the first chooses by chance.
-    ranks: arm -> the metric that holds its AUC; the first arm's is a coin's. Without tasks it says so.
+    ranks: arm -> the metric that holds its AUC; the first arm has none. Without tasks it says so.
     """
     if not found:
         return "The first world is at work."
     first, *_ = arms
     same = {arm: (chosen_by or {}).get(arm, arm) for arm in arms}  # whose errors an arm shares
     shares = {a: {t: m[f"error, {same[a]}"] / m[f"error, {first}"].mean() for t, m in found.items()} for a in arms}
-    coin = {t: np.full(len(m[f"{first}, score"]), 0.5) for t, m in found.items()}
-    ranked = {first: coin} | {a: {t: m[name] for t, m in found.items()} for a, name in ranks.items()}
+    # The first arm's empty row lets each arm keep its look in all three grids.
+    ranked = {first: {}} | {a: {t: m[name] for t, m in found.items()} for a, name in ranks.items()}
     scores = {a: {t: m[f"{a}, score"] for t, m in found.items()} for a in arms}
-    page = task_grid(shares, {"claimed: below": dict.fromkeys(found, 0.7)}, f"Error in the hole; 1 is {first}'s mean")
-    page += task_grid(ranked, {"claimed: above": dict.fromkeys(found, 0.75)}, "AUC in the hole")
+    bars = {bar: dict.fromkeys(found, at) for bar, at in (("below", 0.7), ("above", 0.75), ("coin", 0.5))}
+    errors = {"claim, mean of worlds: below": bars["below"]}
+    page = task_grid(shares, errors, f"Error in the hole; 1 is {first}'s mean")
+    judges = {"claim, mean of worlds: above": bars["above"], "coin": bars["coin"]}
+    page += task_grid(ranked, judges, f"AUC in the hole; {first} does not judge")
     levels = {name: dict.fromkeys(found, level) for name, level in (("expert", 1), ("random", 0))}
     return page + task_grid(scores, levels, "Score after training")
 
@@ -43,7 +46,8 @@ def dream_lines(dreams: dict, truth, edges, arms) -> str:
         said.append(f"{arm}: {np.isfinite(went[:, -1]).mean():.0%} of the dreams last")
     lines.append(svg.Line("truth", minutes, np.asarray(truth), place=len(arms)))
     lines += [
-        svg.level(f"hole, {end}", minutes, at, len(arms) + 1) for end, at in zip(("low", "high"), edges, strict=True)
+        svg.level(f"{end} edge of hole", minutes, at, len(arms) + 1)
+        for end, at in zip(("lower", "upper"), edges, strict=True)
     ]
     words = "; ".join(said) + "."
     return svg.chart(lines, "dreams and the truth", "minute", "temperature, degrees", words) + show.note(words)

@@ -194,6 +194,17 @@ def test_a_cell_of_the_sweep_measures_all_arms_and_the_run_gives_them_back(monke
     assert again.keys() == found.keys() and again["MOPO, score"] == pytest.approx(found["MOPO, score"])
 
 
+def test_the_first_choice_is_asked_what_one_step_asks():
+    model, reward = quick("refrigerator", [0, 1])
+    world, asked = envs.simulator("refrigerator"), held_out.questions("refrigerator", 400, 7)
+    found = held_out.one_step(model, reward, world, [0, 1], *asked)
+    by_truth = held_out.first_choice("refrigerator", model, held_out.oracle(model, world), [0, 1])
+    near = held_out.first_choice("refrigerator", model, consensus(model), [0, 1])
+    assert by_truth == pytest.approx(found["error, oracle"]), "the same candidates"
+    assert near == pytest.approx(found["error, consensus"])
+    assert (held_out.first_choice("refrigerator", model, reward, [0, 1]) > by_truth).all()
+
+
 def test_over_the_plane_errors_are_those_of_the_candidates():
     model, reward = quick("refrigerator", [0, 1])
     temperature, power = np.meshgrid(np.linspace(1, 11, 6), np.linspace(0, 1, 4))

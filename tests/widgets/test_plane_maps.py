@@ -27,6 +27,14 @@ def test_a_map_above_0_is_palest_at_0_not_at_its_smallest():
     assert set(fills) == {shade(4.0, (0.0, 4.0))}
 
 
+def test_maps_of_a_group_share_their_colours_and_keep_their_own_ranges():
+    page = plane_maps({"a": VALUES, "b": VALUES / 2, "c": VALUES / 2}, X, Y, ("x", "y"), shared=[("a", "b")])
+    fills = re.findall(r'<rect[^>]*fill="([^"]+)"', page)
+    assert fills[6:12] == [shade(value, (-1.0, 4.0)) for value in VALUES.ravel() / 2], "b by the scale of a"
+    assert fills[12:] == [shade(value, (-0.5, 2.0)) for value in VALUES.ravel() / 2] == fills[:6]
+    assert page.count("-0.5 to 2") >= 2 and "-1 to 4" in page
+
+
 @pytest.mark.parametrize(
     ("values", "words"), [(VALUES.T, r"must be \[2, 3\], the cells"), (VALUES * np.nan, "must be finite")]
 )
