@@ -56,20 +56,33 @@ def expects(model, states, actions):
     return chances[0].numpy(), rewards[0].numpy()
 
 
-def surety(model, world, quality, episodes=20, seed=7):
-    """The mean chance that the model gives to all that chance cannot change, where a player of this quality goes.
-
-    prod_j p(s'_j) over the true next cells s', without the silent last ones, which may sound by themselves: 1 for a
-    perfect model. quality: see envs.behaviour; it plays `episodes` from a seed, without chance events.
-    """
+def _asked(model, world, quality, episodes=20, seed=7):
+    """A player of this quality (see envs.behaviour), `episodes` without chance events: the true next cells, the model's
+    chances, [N, O] both, and the columns of the last cells."""
     quiet = envs.simulator("pan-flute", pipes=world.actions, spontaneous=False)
     played = envs.rollout(quiet, envs.behaviour(quiet, quality), np.random.default_rng(seed), episodes)
     cells = played.observations  # [E, T + 1, O]
     before, after = (part.reshape(-1, cells.shape[2]) for part in (cells[:, :-1], cells[:, 1:]))
-    chances, _ = expects(model, before, played.actions.ravel())
+    return after, expects(model, before, played.actions.ravel())[0], quiet.last
+
+
+def surety(model, world, quality):
+    """The mean chance that the model gives to all that chance cannot change, where a player of this quality goes.
+
+    prod_j p(s'_j) over the true next cells s', without the silent last ones, which may sound by themselves: 1 for a
+    perfect model.
+    """
+    after, chances, last = _asked(model, world, quality)
     right = np.where(after > 0.5, chances, 1 - chances)
-    right[:, quiet.last] = np.where(after[:, quiet.last] > 0.5, right[:, quiet.last], 1.0)
+    right[:, last] = np.where(after[:, last] > 0.5, right[:, last], 1.0)
     return float(right.prod(axis=1).mean())
+
+
+def by_itself(model, world, quality):
+    """The mean chance that the model gives to a last cell that nothing makes sound, where such a player goes: 1 / n^2
+    for a perfect model."""
+    after, chances, last = _asked(model, world, quality)
+    return float(chances[:, last][after[:, last] < 0.5].mean())
 
 
 def chords(model, world):

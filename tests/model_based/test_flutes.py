@@ -44,6 +44,7 @@ def test_what_a_taught_model_expects():
     states = flutes.played(3, (2, 1, 0))[:-1]
     chances, _ = flutes.expects(model, states, [2, 1, 0])
     assert ((chances > 0.5) == flutes.played(3, (2, 1, 0))[1:]).all()
+    assert flutes.by_itself(model, world, "random") == pytest.approx(1 / 9, abs=0.05)
     assert flutes.surety(model, world, "expert") > 0.97 and flutes.surety(model, world, "random") > 0.97
 
 
@@ -60,6 +61,7 @@ def test_surety_counts_what_chance_cannot_change():
     seen = envs.rollout(quiet, envs.behaviour(quiet, "expert"), np.random.default_rng(7), 20).observations
     sounding = seen[:, 1:][..., world.last].sum(axis=-1)
     assert flutes.surety(Half(), world, "expert") == pytest.approx((0.5 ** (3 + sounding)).mean())
+    assert flutes.by_itself(Half(), world, "expert") == pytest.approx(0.5)
 
 
 def test_taught_is_the_seeds_own():

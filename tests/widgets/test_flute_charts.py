@@ -40,7 +40,26 @@ def test_arrivals(tmp_path):
         cell = {"kind": "cell", "arm": arm, "pipes": 3, "cpu_seconds": 1.25 + number}
         run.record(Step(number, {"steps": np.array(steps)}, [cell, row]))
     page, numbers = flute_charts.arrival_page(run, 0.8), flute_charts.arrival_table(run)
-    assert "3 pipes: score by environment steps" in page and "ER: 0.8 after 200 steps" in page
+    assert (
+        "3 pipes: score by real steps" in page
+        and "stopped here: never arrived" in page
+        and "the first look, at 100" in page
+        and "ER: 0.8 after 200 steps" in page
+    )
     cells = re.findall(r"<td[^>]*>(.*?)</td>", numbers)
     text = " ".join(re.sub("<.*?>", "", c) for c in re.findall(r"<t[dh][^>]*>.*?</t[dh]>", numbers))
     assert cells and "ER 3 250 1 of 2 800 0 1.2" in text and "factored 3 150 2 of 2 800 50 2.2" in text
+
+
+def test_savings_by_hand(tmp_path):
+    run = Run.create("flute", {"seeds": [0, 1, 2]}, root=tmp_path)
+    with pytest.raises(ValueError, match=r"must be a run with results$"):
+        flute_charts.saving_table(run)
+    found = {"ER": ([400, 400, 1_000], [True, True, False]), "factored": ([200, 200, 200], [True] * 3)}
+    for number, (arm, (steps, arrived)) in enumerate(found.items()):
+        row = {"kind": "result", "arm": arm, "pipes": 3, "steps": steps, "arrived": arrived}
+        run.record(Step(number, {"steps": np.array(steps)}, [row]))
+    cells = [re.sub("<.*?>", "", c) for c in re.findall(r"<td[^>]*>.*?</td>", flute_charts.saving_table(run))]
+    mean, kept, medians = cells[-3:]
+    assert mean.startswith("+67% (")  # 1 - 200 / 600
+    assert kept == "+50% (+50% to +50%)" and medians == "+50%"  # both seeds that arrived: 1 - 200 / 400
