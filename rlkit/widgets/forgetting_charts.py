@@ -9,7 +9,6 @@ import numpy as np
 
 from rlkit.evaluations import of_kind
 from rlkit.html import table
-from rlkit.model_based.online_models import BATCH, HIDDEN
 from rlkit.stats import paired_bootstrap
 from rlkit.widgets import show, svg
 
@@ -116,6 +115,8 @@ def costs(run, settings) -> str:
     and row of a batch. Kept: D^2 for Losse and dense, weights of networks, and rows where they are stored. CPU is all
     of an arm's time, errors and pictures too, over rows and seeds.
     """
+    from rlkit.model_based.online_models import BATCH, HIDDEN  # needs torch
+
     head = ("", "D", "K", "K³/3 (share)", "second tenth", "last tenth", "of these, neighbours", "dense with D")
     rows = []
     for task, arm in [("1-D", "Losse"), ("4-D", "Losse, 4 bins"), *(("4-D", arm) for arm in COSTED)]:

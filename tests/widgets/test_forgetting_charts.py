@@ -64,6 +64,7 @@ def test_belief_marks_the_rows_and_keeps_what_leaves_the_frame(run):
 
 
 def test_costs_count_per_seed_and_row(run):
+    pytest.importorskip("torch")
     row = {"kind": "result", "task": "4-D", "curve": [[0.0] * 10] * 2}
     arms = ("Losse, 4 bins", "dense", "replay")
     rows = [row | {"arm": arm, "work": [[100.0, 300.0]] * 10 if "Losse" in arm else []} for arm in arms]
