@@ -38,7 +38,10 @@ class Dynamics:
         return torch.cat((observations, actions), -1)
 
     def fit(self, replay: Replay, *, steps: int = 2_000, holdout: float = 0.1):
-        """A learner: fits the ensemble to all transitions that each seed has; yields Steps as `Ensemble.fit`."""
+        """A learner: fits the ensemble to the transitions of each seed; yields Steps as `Ensemble.fit`.
+
+        Where seeds hold different numbers of them, each gives its first ones, as many as the shortest has.
+        """
         data = replay.all()
         x = self._inputs(data.observations, data.actions)
         y = torch.cat((data.next_observations - data.observations, data.rewards[..., None]), -1)

@@ -37,10 +37,10 @@ def mbpo(
     """A learner: yields a Step each `evaluate_every` real steps: return, critic_loss, q, temperature, model_error, [S].
 
     Each `model_every` real steps the model is fitted to all that was lived (`model_steps` gradient steps), and
-    `rollouts` dreams of `horizon` steps start in lived states. Each real step is followed by `updates` gradient steps
-    on batches of which `real_share` is real. retain: how many refits' dreams are kept. model: a model of your own, with
-    `fit(replay, steps=...)` and `step`; Exact is never fitted. regulariser: see SoftActorCritic.update. shared: what
-    `sac` takes.
+    `rollouts` dreams of `horizon` steps start in lived states, so it also sets how fresh dreams are. Each real step is
+    followed by `updates` gradient steps on batches of which `real_share` is real. retain: how many refits' dreams are
+    kept. model: a model of your own, with `fit(replay, steps=...)` and `step`; Exact is never fitted. regulariser: see
+    SoftActorCritic.update. shared: what `sac` takes.
     """
     online = Online(simulator, seeds, **shared)
     sizes = (simulator.observation_size, simulator.action_size)
