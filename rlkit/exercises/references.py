@@ -173,9 +173,10 @@ def counted_model(states, actions, next_states, sizes):
 
 
 def dream_return(rewards, continues, discount):
-    """sum over t of discount^t r_t (c_0 c_1 ... c_(t-1)): rewards [B, T], continues [B, T] (0 or 1) -> [B].
+    """sum over t of discount^t r_t (c_0 c_1 ... c_(t-1)): rewards [B, T], continues [B, T] -> [B].
 
-    A terminal step is still paid; nothing after it. `rlkit.model_based.algorithms.value_expansion.discounted`.
+    continues: 1, or 0 at a terminal step; what comes later means nothing. A terminal step is still paid.
+    `rlkit.model_based.algorithms.value_expansion.discounted`.
     """
     before = np.hstack([np.ones((len(rewards), 1)), continues[:, :-1]]).cumprod(axis=1)
     return (discount ** np.arange(rewards.shape[1]) * before * rewards).sum(axis=1)
