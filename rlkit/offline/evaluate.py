@@ -44,7 +44,8 @@ def play(act, simulators, seeds, episodes: int, discrete: bool = False) -> tuple
         for s, members in groups.values()
     ]
     total, alive = np.zeros((len(seeds), episodes)), np.ones((len(seeds), episodes), dtype=bool)
-    seen = np.empty((len(seeds), episodes, horizon + 1, simulators[0].observation_size), dtype=np.float32)
+    size = simulators[0].observe(starts[0]).shape[1]
+    seen = np.empty((len(seeds), episodes, horizon + 1, size), dtype=np.float32)
     states = [group[2] for group in groups]
     for t in range(horizon + 1):
         for (simulator, members, _, _), state in zip(groups, states, strict=True):
