@@ -106,6 +106,23 @@ def stray(steady, size, noise, chance, length):
     return make
 
 
+def slipping(steady, actions, share):
+    """Factory of a policy of numbered actions: steady(observations [B, O]) -> [B], but a share of steps is uniform.
+
+    actions: how many there are, a number or a function of the observations.
+    """
+
+    def make(count, rng):
+        def act(observations):
+            many = actions(observations) if callable(actions) else actions
+            slip, drawn = rng.random(count) < share, rng.integers(many, size=count)
+            return np.where(slip, drawn, steady(observations))
+
+        return act
+
+    return make
+
+
 def proportional_integral(error, gain, integral, most=0.3, noise=0.03):
     """Factory of a PI controller: actions [B, 1], gain e + I + N(0, noise^2) for e = error(observations) [B], clipped.
 

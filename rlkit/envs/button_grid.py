@@ -14,7 +14,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from rlkit import checks
-from rlkit.envs.behaviours import QUALITIES
+from rlkit.envs.behaviours import QUALITIES, slipping
 
 MOVES = np.array([[0, 0], [-1, 0], [0, -1], [1, 0], [0, 1]])  # rows, columns
 SLIPS = dict(zip(QUALITIES, (1.0, 0.75, 0.0), strict=True))  # shares of random actions
@@ -123,13 +123,4 @@ def quickest(observations):
 def behaviour(quality):
     """The factory of the behaviour policy of a quality: "expert" takes a shortest way, "random" draws each action,
     "medium" is the expert with 75 % random actions."""
-    slips = SLIPS[quality]
-
-    def make(count, rng):
-        def act(observations):
-            slip, drawn = rng.random(count) < slips, rng.integers(len(MOVES), size=count)
-            return np.where(slip, drawn, quickest(observations))
-
-        return act
-
-    return make
+    return slipping(quickest, len(MOVES), SLIPS[quality])

@@ -8,7 +8,7 @@ with action 0 pushing left, 1 nothing, 2 right. The equations and numbers of Gym
 
 import numpy as np
 
-from rlkit.envs.behaviours import QUALITIES
+from rlkit.envs.behaviours import QUALITIES, slipping
 
 PUSH, SLOPE, FASTEST, LEFT, RIGHT, GOAL = 0.001, 0.0025, 0.07, -1.2, 0.6, 0.5
 SLIPS = dict(zip(QUALITIES, (1.0, 0.25, 0.0), strict=True))  # shares of random actions
@@ -47,13 +47,4 @@ def behaviour(quality):
 
     The expert's rule gains energy in every step; it is good, not optimal.
     """
-    slips = SLIPS[quality]
-
-    def make(count, rng):
-        def act(observations):
-            slip, drawn = rng.random(count) < slips, rng.integers(3, size=count)
-            return np.where(slip, drawn, np.where(observations[:, 1] < 0, 0, 2))
-
-        return act
-
-    return make
+    return slipping(lambda observations: np.where(observations[:, 1] < 0, 0, 2), 3, SLIPS[quality])

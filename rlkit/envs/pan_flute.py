@@ -12,7 +12,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from rlkit import checks
-from rlkit.envs.behaviours import QUALITIES
+from rlkit.envs.behaviours import QUALITIES, slipping
 
 SLIPS = dict(zip(QUALITIES, (1.0, 0.2, 0.0), strict=True))  # shares of random actions
 
@@ -86,14 +86,8 @@ def tune(observations, pipes):
 def behaviour(quality):
     """The factory of the behaviour policy of a quality: "expert" plays `tune`, "random" draws each action, "medium" is
     the expert with 20 % random actions."""
-    slips = SLIPS[quality]
 
-    def make(count, rng):
-        def act(observations):
-            pipes = int((2 * observations.shape[1]) ** 0.5)  # n (n + 1) / 2 cells
-            slip, drawn = rng.random(count) < slips, rng.integers(pipes, size=count)
-            return np.where(slip, drawn, tune(observations, pipes))
+    def pipes(observations):
+        return int((2 * observations.shape[1]) ** 0.5)  # n (n + 1) / 2 cells
 
-        return act
-
-    return make
+    return slipping(lambda seen: tune(seen, pipes(seen)), pipes, SLIPS[quality])

@@ -58,9 +58,17 @@ class Dynamics:
         generators, order: those of `Ensemble.draw`.
         """
         y = self.ensemble.draw(self._inputs(observations, actions), generators, order)
-        after = observations + y[..., :-1]
-        if self.low is not None or self.high is not None:
-            after = after.clamp(self.low, self.high)
+        return self.landed(observations, actions, observations + y[..., :-1], y[..., -1])
+
+    def within(self, observations: torch.Tensor) -> torch.Tensor:
+        """Observations [..., O], put back where they leave the limits."""
+        if self.low is None and self.high is None:
+            return observations
+        return observations.clamp(self.low, self.high)
+
+    def landed(self, observations, actions, after, rewards):
+        """What `step` returns for predicted next observations and rewards: within the limits, with the known ends."""
+        after = self.within(after)
         if self.terminates is None:
-            return after, y[..., -1], torch.ones_like(y[..., -1])
-        return after, y[..., -1], 1 - self.terminates(observations, actions, after).to(y.dtype)
+            return after, rewards, torch.ones_like(rewards)
+        return after, rewards, 1 - self.terminates(observations, actions, after).to(rewards.dtype)

@@ -7,6 +7,7 @@ in targets and never learnt.
 import numpy as np
 import pandas as pd
 import torch
+from sklearn.metrics import roc_auc_score
 
 from rlkit import envs
 from rlkit.evaluations import of_kind
@@ -117,9 +118,7 @@ def area_under_curve(scores, positive) -> float:
     scores, positive = np.asarray(scores, dtype=float), np.asarray(positive, dtype=bool)
     if positive.all() or not positive.any():
         raise ValueError(f"positive: {positive.sum()} of {len(positive)}: must hold both kinds")
-    high, low = scores[positive], np.sort(scores[~positive])
-    wins = np.searchsorted(low, high, "left") + np.searchsorted(low, high, "right")
-    return float(wins.mean() / (2 * len(low)))
+    return float(roc_auc_score(positive, scores))
 
 
 def beliefs(learner, counted: Counted) -> dict:

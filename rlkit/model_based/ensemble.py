@@ -16,7 +16,7 @@ from torch.nn.functional import softplus
 
 from rlkit import checks
 from rlkit.offline.networks import Network, through
-from rlkit.offline.rows import CHUNK, STREAMS
+from rlkit.offline.rows import CHUNK, generator
 from rlkit.runs import Step
 
 LOG_VARIANCE = (-10.0, 0.5)  # of normalised targets
@@ -63,8 +63,7 @@ class Ensemble:
         if checks.positive_int("elites", elites) > members:
             checks.fail("elites", elites, f"at most members={members}")
         self.inputs, self.outputs = checks.positive_int("inputs", inputs), checks.positive_int("outputs", outputs)
-        own = [[seed, STREAMS.index("weights"), salt, member] for seed in self.seeds for member in range(members)]
-        generators = [np.random.default_rng(key) for key in own]
+        generators = [generator(seed, "weights", salt, member) for seed in self.seeds for member in range(members)]
         self.network = Network(generators, (inputs, *hidden, 2 * outputs), learning_rate=learning_rate)  # S*M rows
         self.batch_size, self.salt, self._fits = checks.positive_int("batch_size", batch_size), salt, 0
         s = len(self.seeds)
@@ -119,8 +118,8 @@ class Ensemble:
         rows = order.clamp(max=b - 1)[..., None].expand(-1, -1, self.inputs)  # empty slots ask for the last row
         asked = ((x - self.x_mean) / self.x_scale).gather(1, rows).view(s * elites, -1, self.inputs)
         answers = through(*self._elite, asked).view(s, order.shape[1], -1)
-        places = order.argsort(1)[:, :b, None].expand(-1, -1, 2 * self.outputs)  # where each row's answer lies
-        mean, log_variance = answers.gather(1, places).chunk(2, -1)
+        places = torch.empty_like(order).scatter_(1, order, torch.arange(slots).expand(s, -1))  # of each row's answer
+        mean, log_variance = answers.gather(1, places[:, :b, None].expand(-1, -1, 2 * self.outputs)).chunk(2, -1)
         y = mean + (0.5 * bounded(log_variance)).exp() * noise
         return y * self.y_scale + self.y_mean
 
@@ -142,8 +141,8 @@ class Ensemble:
         self.x_mean, self.x_scale = x.mean(1, keepdim=True), x.std(1, keepdim=True) + 1e-6
         self.y_mean, self.y_scale = y.mean(1, keepdim=True), y.std(1, keepdim=True) + 1e-6
         table = torch.cat(((x - self.x_mean) / self.x_scale, (y - self.y_mean) / self.y_scale), 2)  # [S, N, in + out]
-        keys = [[seed, STREAMS.index("model"), self.salt, self._fits] for seed in self.seeds]
-        generators, self._fits = [np.random.default_rng(key) for key in keys], self._fits + 1
+        generators = [generator(seed, "model", self.salt, self._fits) for seed in self.seeds]
+        self._fits += 1
         orders = np.stack([g.permutation(n) for g in generators])  # [S, N]
         held = min(max(1, round(holdout * n)), n - 1, 1_000)
         aside = table.gather(1, torch.from_numpy(orders[:, :held, None]).expand(-1, -1, table.shape[2]))

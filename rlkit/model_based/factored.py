@@ -11,7 +11,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, one_hot
 
 from rlkit import checks
 from rlkit.offline.networks import Flat
-from rlkit.offline.rows import CHUNK, STREAMS
+from rlkit.offline.rows import CHUNK, generator
 from rlkit.runs import Step
 
 
@@ -59,7 +59,7 @@ class Factored:
             raise ValueError(f"mask of shape {mask.shape}, {mask.dtype}: must be bool [{factors}, {inputs}]")
         checks.positive_int("hidden", hidden)
         self.mask = torch.from_numpy(mask.T.repeat(hidden, 1).astype(np.float32))  # [in, F * H]
-        generators = [np.random.default_rng([seed, STREAMS.index("weights"), salt]) for seed in self.seeds]
+        generators = [generator(seed, "weights", salt) for seed in self.seeds]
         shapes = [(inputs, factors * hidden), (1, factors * hidden), (factors, hidden), (factors,)]
         self.network = Flat(generators, shapes, (inputs, inputs, hidden, hidden), learning_rate=learning_rate)
         self._fits = 0
@@ -101,9 +101,7 @@ class Factored:
         if not ((y[..., :-1] == 0) | (y[..., :-1] == 1)).all():
             raise ValueError("next_observations: must be 0 or 1")
         (s, n, _), rows = y.shape, torch.cat((x, y), -1).flatten(0, 1)
-        generators = [
-            np.random.default_rng([seed, STREAMS.index("model"), self.salt, self._fits]) for seed in self.seeds
-        ]
+        generators = [generator(seed, "model", self.salt, self._fits) for seed in self.seeds]
         self._fits += 1
         looks, starts = {checked * k // 10 for k in range(1, 11)}, n * np.arange(s)[:, None]
         for step in range(1, checked + 1):

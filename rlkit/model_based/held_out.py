@@ -9,6 +9,7 @@ import functools
 
 import numpy as np
 import torch
+from sklearn.metrics import roc_auc_score
 
 from rlkit import checks, envs, offline
 from rlkit.envs import refrigerator
@@ -81,9 +82,7 @@ def ranked(score: torch.Tensor, error: torch.Tensor) -> np.ndarray:
     """The chance that a candidate with an error below the seed's median scores more than one above it (AUC), [S]."""
     found = []
     for points, wrong in zip(score.flatten(1).numpy(), error.flatten(1).numpy(), strict=True):
-        good = wrong <= np.median(wrong)
-        place = np.argsort(np.argsort(points, kind="stable"), kind="stable") + 1
-        found.append((place[good].sum() - good.sum() * (good.sum() + 1) / 2) / (good.sum() * (~good).sum()))
+        found.append(roc_auc_score(wrong <= np.median(wrong), points))
     return np.array(found)
 
 

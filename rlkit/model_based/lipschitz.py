@@ -120,11 +120,7 @@ class MeanDynamics(Dynamics):
     def step(self, observations, actions, generators, order=None):
         """One imagined step: -> next observations [S, B, O], rewards [S, B], continues [S, B]."""
         after, rewards, _ = self.predict(observations, actions)
-        after, rewards = after[:, 0], rewards[:, 0]
-        if self.low is not None or self.high is not None:
-            after = after.clamp(self.low, self.high)
-        ended = None if self.terminates is None else self.terminates(observations, actions, after)
-        return after, rewards, torch.ones_like(rewards) if ended is None else 1 - ended.to(rewards.dtype)
+        return self.landed(observations, actions, after[:, 0], rewards[:, 0])
 
 
 class Watch:

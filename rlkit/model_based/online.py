@@ -33,10 +33,8 @@ class Online:
         if simulator.actions:
             checks.fail("simulator", simulator.name, "one with continuous actions")
         self.simulator, self.seeds = simulator, [checks.seed(seed) for seed in seeds]
-        self.warm_up, self.batch_size = (
-            checks.positive_int("warm_up", warm_up),
-            checks.positive_int("batch_size", batch_size),
-        )
+        self.warm_up = checks.positive_int("warm_up", warm_up)
+        self.batch_size = checks.positive_int("batch_size", batch_size)
         self.evaluate_every = checks.positive_int("evaluate_every", evaluate_every)
         self.episodes = checks.positive_int("episodes", episodes)
         sizes = (simulator.observation_size, simulator.action_size)
@@ -55,6 +53,15 @@ class Online:
             self.replay.add(*(column[:, None] for column in self.worlds.step(actions)))
             if step >= self.warm_up:
                 yield step
+
+    def refit(self, model, step: int, model_every: int, model_steps: int) -> dict:
+        """Fit a model that has `fit` to all that was lived, at the first step after the warm-up and each `model_every`
+        steps; returns model_error [S] where it was fitted, else nothing. Exact is never fitted."""
+        error = {}
+        if hasattr(model, "fit") and (step == self.warm_up or step % model_every == 0):
+            for fitted in model.fit(self.replay, steps=model_steps):
+                error = {"model_error": fitted.metrics["holdout_error"]}
+        return error
 
     def due(self, step: int, steps: int) -> bool:
         """Whether to report after this step."""

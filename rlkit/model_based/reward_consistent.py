@@ -18,7 +18,7 @@ from torch.nn.functional import softplus
 from rlkit import checks
 from rlkit.model_based.ensemble import gaussian_loss
 from rlkit.offline.networks import Network, through
-from rlkit.offline.rows import CHUNK, STREAMS
+from rlkit.offline.rows import CHUNK, generator
 from rlkit.runs import Step
 
 CLIP = 0.999  # of each discriminator's chance
@@ -56,7 +56,7 @@ class DynamicsReward:
         self.archive = None
 
     def _network(self, sizes, salt, rate) -> Network:
-        own = [np.random.default_rng([seed, STREAMS.index("weights"), salt]) for seed in self.seeds]
+        own = [generator(seed, "weights", salt) for seed in self.seeds]
         return Network(own, sizes, learning_rate=rate)
 
     def fit(self, log, steps: int = 2_000, batch_size: int = 128):
@@ -73,7 +73,7 @@ class DynamicsReward:
         table = (table - self.mean) / self.scale
         s, n, width = table.shape
         inputs = width - self.size
-        generators = [np.random.default_rng([seed, STREAMS.index("model"), 30]) for seed in self.seeds]
+        generators = [generator(seed, "model", 30) for seed in self.seeds]
         starts, kept = torch.arange(s)[:, None] * n, []
         looks = {steps * k // self.archived for k in range(1, self.archived + 1)}
         for step in range(1, steps + 1):
@@ -127,10 +127,7 @@ def candidates(model, observations, actions, generators, resamples: int = 2):
     )
     noise = np.stack([g.standard_normal(mean.shape[1:], dtype=np.float32) for g in generators])
     drawn = mean + deviation * torch.from_numpy(noise)
-    after = drawn[..., :-1]
-    if model.low is not None or model.high is not None:
-        after = after.clamp(model.low, model.high)
-    return after, drawn[..., -1]
+    return model.within(drawn[..., :-1]), drawn[..., -1]
 
 
 class Filtered:

@@ -8,15 +8,13 @@ Departures from the reference implementations:
 3. One batch of noise for each update of the actor and one for the target.
 """
 
-import types
-
 import numpy as np
 import torch
 
 from rlkit import checks
 from rlkit.offline.heads import squashed
 from rlkit.offline.networks import Network, through
-from rlkit.offline.rows import STREAMS, Agent, normals
+from rlkit.offline.rows import Agent, generator, normals
 
 
 def critic_loss(q: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -76,7 +74,7 @@ class SoftActorCritic:
         self._noise = {}
 
     def _network(self, sizes, members, learning_rate, salt) -> Network:
-        generators = [np.random.default_rng([seed, STREAMS.index("weights"), salt]) for seed in self.seeds]
+        generators = [generator(seed, "weights", salt) for seed in self.seeds]
         return Network(generators, sizes, members=members, learning_rate=learning_rate)
 
     def noise(self, *shape: int) -> torch.Tensor:
@@ -106,8 +104,9 @@ class SoftActorCritic:
 
     def agent(self, agent: Agent | None = None) -> Agent:
         """An Agent that acts without noise and tells min_m Q."""
-        as_it_is = types.SimpleNamespace(mean=torch.zeros(len(self.seeds), 1, 1), scale=torch.ones(1))
-        return (agent or Agent()).become(as_it_is, act=self.prefer, q=lambda x, a: self.q(x, a).amin(1))
+        return (agent or Agent()).become_plain(
+            len(self.seeds), self.actor.sizes[0], act=self.prefer, q=lambda x, a: self.q(x, a).amin(1)
+        )
 
     def target(self, batch, noise: torch.Tensor) -> torch.Tensor:
         """r + discount continues (min_m Q'_m(s', a') - T log pi(a' | s')): [S, B]."""

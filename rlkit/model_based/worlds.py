@@ -43,9 +43,10 @@ class Worlds:
         seen, before = self.simulator.observe(after), self.observations
         self._clock += 1
         self._return += rewards
-        for row in np.flatnonzero(terminated | (self._clock >= self.simulator.horizon)):
+        over = np.flatnonzero(terminated | (self._clock >= self.simulator.horizon))
+        for row in over:
             self.finished[row].append(float(self._return[row]))
             after[row] = self.simulator.start(self._generators[row], 1)[0]
             self._clock[row] = self._return[row] = 0
-        self._states, self.observations = after, self.simulator.observe(after)
+        self._states, self.observations = after, self.simulator.observe(after) if len(over) else seen
         return Lived(before, actions, rewards, seen, 1.0 - terminated)

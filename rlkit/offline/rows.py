@@ -6,6 +6,7 @@ learns what seed 3 alone learns.
 """
 
 import json
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
@@ -32,9 +33,9 @@ class Batch(NamedTuple):
     indices: np.ndarray  # [S, B]: which transitions of the row's dataset these are
 
 
-def generator(seed: int, stream: str) -> np.random.Generator:
-    """The generator of one seed for one purpose; streams do not overlap."""
-    return np.random.default_rng([checks.seed(seed), STREAMS.index(stream)])
+def generator(seed: int, stream: str, *salt: int) -> np.random.Generator:
+    """The generator of one seed for one purpose; streams do not overlap, nor do those of different salt above 0."""
+    return np.random.default_rng([checks.seed(seed), STREAMS.index(stream), *salt])
 
 
 def normals(seeds, *shape: int, stream: str = "noise"):
@@ -142,7 +143,7 @@ class Rows:
 
     def network(self, sizes, *, members: int = 1, learning_rate: float = 3e-4, salt: int = 0) -> Network:
         """A Network for all rows; salt tells networks of the same learner apart (actor 0, critic 1, value 2)."""
-        generators = [np.random.default_rng([seed, STREAMS.index("weights"), salt]) for seed in self.seeds]
+        generators = [generator(seed, "weights", salt) for seed in self.seeds]
         return Network(generators, sizes, members=members, learning_rate=learning_rate)
 
     def per_row(self, name: str, value):
@@ -234,6 +235,11 @@ class Agent:
         """Called by the learner: act, q, value, probabilities as functions of normalised tensors."""
         self._rows, self._functions = rows, functions
         return self
+
+    def become_plain(self, seeds: int, size: int, **functions) -> "Agent":
+        """As `become`, of a learner of `seeds` policies that sees observations of `size` numbers as they are."""
+        as_they_are = SimpleNamespace(mean=torch.zeros(seeds, 1, size), scale=torch.ones(seeds, 1, size))
+        return self.become(as_they_are, **functions)
 
     def _call(self, name: str, observations, *more):
         if name not in self._functions:

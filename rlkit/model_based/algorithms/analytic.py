@@ -58,12 +58,9 @@ def analytic(
     learner, updates = online.learner, checks.positive_int("updates", updates)
     learner.agent(agent)
     descend = lambda soft, batch: path_loss(soft, model, batch.observations, horizon, online.generators)  # noqa: E731
-    fits, numbers = 0, {}
+    numbers = {}
     for step in online.lived(steps):
-        if hasattr(model, "fit") and (fits == 0 or step % model_every == 0):
-            for fitted in model.fit(online.replay, steps=model_steps):
-                numbers = {"model_error": fitted.metrics["holdout_error"]}
-            fits += 1
+        numbers |= online.refit(model, step, model_every, model_steps)
         for _ in range(updates):
             numbers |= learner.update(online.replay.sample(online.batch_size), policy_loss=descend)
         if online.due(step, steps):

@@ -7,8 +7,6 @@ Departures from the paper:
 4. Nothing waits for the buffer: it holds all steps of a run.
 """
 
-import types
-
 import numpy as np
 import torch
 
@@ -17,7 +15,7 @@ from rlkit.model_based.replay import Replay
 from rlkit.model_based.worlds import Worlds
 from rlkit.offline.evaluate import play
 from rlkit.offline.networks import Network
-from rlkit.offline.rows import STREAMS, Agent, generator
+from rlkit.offline.rows import Agent, generator
 from rlkit.runs import Step
 
 
@@ -95,11 +93,12 @@ def dqn(
         checks.positive_int(name, value)
     epsilon, worlds = float(checks.probability("epsilon", epsilon)), Worlds(simulator, seeds)
     replay = Replay(seeds, simulator.observation_size, 1, steps, discrete=True)
-    weights = [np.random.default_rng([seed, STREAMS.index("weights"), 30]) for seed in seeds]
+    weights = [generator(seed, "weights", 30) for seed in seeds]
     network = Network(weights, (simulator.observation_size, *hidden, simulator.actions), learning_rate=learning_rate)
     old, explorers = network.frozen(), [generator(seed, "noise") for seed in seeds]
-    as_it_is = types.SimpleNamespace(mean=torch.zeros(len(seeds), 1, 1), scale=torch.ones(1))
-    agent = (agent or Agent()).become(as_it_is, act=lambda x: network(x, member=0).argmax(-1))
+    agent = (agent or Agent()).become_plain(
+        len(seeds), simulator.observation_size, act=lambda x: network(x, member=0).argmax(-1)
+    )
     judges, made, said = [judge or simulator] * len(seeds), 0, {}
     acts = {warm: explorer(network, explorers, 1.0 if warm else epsilon) for warm in (True, False)}
     for step in range(1, steps + 1):

@@ -51,15 +51,12 @@ def mbpo(
     dreams = Replay(seeds, *sizes, checks.positive_int("retain", retain) * rollouts * horizon)
     real, policy = round(real_share * online.batch_size), online.learner.explorer(online.generators)
     online.learner.agent(agent)
-    fits, numbers = 0, {}
+    numbers = {}
     for step in online.lived(steps):
-        if fits == 0 or step % model_every == 0:
-            if hasattr(model, "fit"):
-                for fitted in model.fit(online.replay, steps=model_steps):
-                    numbers = {"model_error": fitted.metrics["holdout_error"]}
+        numbers |= online.refit(model, step, model_every, model_steps)
+        if step == online.warm_up or step % model_every == 0:
             starts = online.replay.sample(rollouts).observations
             dreamt(dreams, imagine(model, policy, starts, horizon, online.generators))
-            fits += 1
         for _ in range(updates):
             batch = dreams.sample(online.batch_size - real) if real < online.batch_size else None
             if real:

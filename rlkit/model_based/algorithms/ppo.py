@@ -11,7 +11,6 @@ Departures from the paper:
 """
 
 import math
-from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -105,8 +104,8 @@ def ppo(
     for last in (actor.weights[-1], actor.biases[-1]):
         last.data.mul_(0.01)
     worlds, deviation = Copies(simulators, worlds, copies), RunningDeviation(len(seeds), copies)
-    plain = SimpleNamespace(mean=torch.zeros(len(seeds), 1, size), scale=torch.ones(len(seeds), 1, size))
-    (agent or Agent()).become(plain, act=lambda x: actor(x, 0)[..., :width], value=lambda x: critic(x, 0)[..., 0])
+    functions = {"act": lambda x: actor(x, 0)[..., :width], "value": lambda x: critic(x, 0)[..., 0]}
+    (agent or Agent()).become_plain(len(seeds), size, **functions)
 
     @torch.no_grad()
     def act(x, noise):

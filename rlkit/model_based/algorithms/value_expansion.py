@@ -78,12 +78,9 @@ def mve(
     model = model or Dynamics(seeds, *sizes, members=members, elites=elites, terminates=terminates)
     learner, updates = online.learner, checks.positive_int("updates", updates)
     learner.agent(agent)
-    fits, numbers = 0, {}
+    numbers = {}
     for step in online.lived(steps):
-        if hasattr(model, "fit") and (fits == 0 or step % model_every == 0):
-            for fitted in model.fit(online.replay, steps=model_steps):
-                numbers = {"model_error": fitted.metrics["holdout_error"]}
-            fits += 1
+        numbers |= online.refit(model, step, model_every, model_steps)
         for _ in range(updates):
             batch = online.replay.sample(online.batch_size)
             numbers |= learner.update(batch, target=expanded(learner, model, batch, horizon, online.generators))
