@@ -8,7 +8,7 @@ continues)`; S seeds side by side, one np.random.Generator for each.
 
     models      Dynamics, an Ensemble of Gaussian networks   Factored, one small network for each bit
                 Inverse, from two states to an action        Exact, the simulator itself
-    pessimism   Penalised, Halting: a model around a model
+    pessimism   Penalised, Halting: a model around a model   SideBySide, several models as one
     data        Replay, transitions of S seeds               Worlds, one copy of a simulator for each seed
     dreams      imagine(model, policy, starts, horizon, generators) -> Dream;  dream_of, errors_over to look at them
     planners    random_shooting  cem, of a score such as returns_in(model, observations, generators);  shift
@@ -35,6 +35,7 @@ _HOME = {
     "Penalised": "penalties",
     "Plan": "planners",
     "Replay": "replay",
+    "SideBySide": "side_by_side",
     "SoftActorCritic": "soft_actor_critic",
     "Worlds": "worlds",
     "analytic": "algorithms.analytic",

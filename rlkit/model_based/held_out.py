@@ -14,7 +14,7 @@ from sklearn.metrics import roc_auc_score
 from rlkit import checks, envs, offline
 from rlkit.envs import refrigerator
 from rlkit.evaluations import of_kind
-from rlkit.model_based import Dynamics, Penalised, Replay, imagine, reward_consistent, train_in
+from rlkit.model_based import Dynamics, Penalised, Replay, SideBySide, imagine, reward_consistent, train_in
 from rlkit.offline.dataset import Dataset
 from rlkit.offline.rows import generator
 
@@ -145,7 +145,7 @@ def train(filters, kept: dict, task: str, seeds, steps: int, penalty: float, epi
     known = one_step(model, reward, world, seeds, logs[0].observations[at], logs[0].actions[at])
     metrics |= {f"{name}, on the log": value for name, value in known.items()}
     arms = filters(model, reward, world)
-    side = reward_consistent.SideBySide([Penalised(arm, penalty) for arm in arms.values()])
+    side = SideBySide([Penalised(arm, penalty) for arm in arms.values()])
     often = {"dream_every": 100, "evaluate_every": steps // 5, "episodes": episodes}
     looks = train_in(side, logs * len(arms), list(seeds) * len(arms), steps=steps, **often)
     earned = np.stack([look.metrics["return"].reshape(len(arms), -1) for look in looks])

@@ -8,7 +8,8 @@ from rlkit import envs
 from rlkit.envs import refrigerator
 from rlkit.model_based import Dynamics, Replay, held_out
 from rlkit.model_based import reward_consistent as consistent
-from rlkit.model_based.reward_consistent import DynamicsReward, Filtered, SideBySide, candidates, consensus
+from rlkit.model_based.reward_consistent import DynamicsReward, Filtered, candidates, consensus
+from rlkit.model_based.side_by_side import SideBySide
 from rlkit.offline.rows import generator
 from rlkit.runs import Run, Step
 
