@@ -49,16 +49,19 @@ def _same(model) -> bool:
     return torch.equal(logits, far_apart(logits))
 
 
-def apart(model, tokens: int) -> tuple:
+def apart(model, tokens: int, always: bool = False) -> tuple:
     """(call, project): `prefix.forward(model)` and None, or, for many tokens or a head in 16 bits, the two apart.
 
     Then call returns hidden states in place of logits, and project(hidden [n, D]) takes them to logits [n, V] in fp32,
-    with a gradient for hidden states and a trainable head.
+    with a gradient for hidden states and a trainable head. always: apart in any case; raises ValueError for a model
+    that changes logits behind its head.
     """
     call, head = prefix.forward(model), of(model)
     weight = getattr(head, "weight", None)
     large = weight is None or tokens * weight.shape[0] > AT_ONCE
-    if not (large or weight.dtype in HALVES) or not comes_apart(model):
+    if always and not comes_apart(model):
+        raise ValueError(f"model: {type(prefix.inner(model)).__name__}'s logits must be what its head returns")
+    if not (always or large or weight.dtype in HALVES) or not comes_apart(model):
         return call, None
 
     def hidden(*arguments):

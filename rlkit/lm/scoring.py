@@ -18,6 +18,7 @@ def score_tokens(
     temperature: float | None = None,
     entropy: bool = False,
     entropy_gradient: bool = True,
+    hidden: bool = False,
 ):
     """log pi(token | all before it) at each sampled token: [B', T] fp32 in nats, 0 where rollouts.mask is False.
 
@@ -27,12 +28,13 @@ def score_tokens(
 
     rows: indices [B'] into the rollouts, in any order; None for all. entropy=True returns (logp, entropy [B', T]) with
     entropy -sum_v pi(v) log pi(v) over the whole vocabulary, 0 where mask is False. It is differentiable too, unless
-    entropy_gradient=False: then a backward keeps nothing for it.
+    entropy_gradient=False: then a backward keeps nothing for it. hidden=True appends what the head read before each
+    token, [B', T, D], also 0 where mask is False, for a head of one's own.
     With gradient checkpointing on (model.gradient_checkpointing_enable()), layers keep their inputs alone and recompute
     in backward; prompts are shared all the same. A model whose cache cannot be repeated runs every row in full.
     A large vocabulary is taken a few tokens at a time, so that the logits of all never stand in memory together.
     Raises ValueError for rollouts at top_p below 1 or temperature 0 unless a temperature is given: their recorded
-    numbers are not those of a softmax.
+    numbers are not those of a softmax. And with hidden=True for a model that changes logits behind its head.
     """
     if temperature is None and (rollouts.top_p < 1 or rollouts.temperature == 0):
         name = "top_p" if rollouts.top_p < 1 else "temperature"
@@ -47,21 +49,23 @@ def score_tokens(
     used = rollouts.prompt_mask[prompts].any(0)
     prompt_ids, prompt_mask = (x[prompts][:, used] for x in (rollouts.prompt_ids, rollouts.prompt_mask))
     layers = checkpointing.checkpointed(model) if torch.is_grad_enabled() else []
-    call, project = heads.apart(model, len(rows) * mask.shape[1])  # with project, "logits" are hidden states until then
+    # With project, "logits" are hidden states until then.
+    call, project = heads.apart(model, len(rows) * mask.shape[1], always=hidden)
     values = []
     with prefix.dropout_off(model), checkpointing.recomputing(layers):
         logits = _shared(model, call, prompt_ids, prompt_mask, bool(layers))
         for begin, end in _passes(lengths.tolist()):
             part = order[begin:end]
             ids = rollouts.ids[rows[part], : int(lengths[begin])]
-            given = temperature, entropy, entropy_gradient, project
-            values.append(_log_probabilities(logits(prompt[part], ids), ids, *given))
+            given, read = (temperature, entropy, entropy_gradient, project), logits(prompt[part], ids)
+            values.append(_log_probabilities(read, ids, *given) + ([read] if hidden else []))
     back = order.argsort()
     result = []
     for value in zip(*values, strict=True):
-        value = torch.cat([pad(part, (0, mask.shape[1] - part.shape[1])) for part in value])
-        result.append(value[back].masked_fill(~mask[rows], 0.0))
-    return tuple(result) if entropy else result[0]
+        deeper = value[0].dim() - 2  # 1 for hidden states; pad counts dimensions from the last one
+        value = torch.cat([pad(part, (*(0, 0) * deeper, 0, mask.shape[1] - part.shape[1])) for part in value])
+        result.append(value[back].masked_fill(~mask[rows][(..., *(None,) * deeper)], 0.0))
+    return tuple(result) if len(result) > 1 else result[0]
 
 
 def _shared(model, call, prompt_ids, prompt_mask, recompute: bool):
