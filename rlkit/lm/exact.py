@@ -1,8 +1,9 @@
 """A policy so small that all its completions can be listed: true gradients, pass@k and KL to hold estimates against.
 
 A TreePolicy answers one prompt with up to T tokens out of V, of which token 0 ends the completion, and has one row of
-logits for every prefix. With T = 1 it is a softmax bandit with V arms. Everything below is a sum over its N
-completions; nothing is sampled except by `sample`.
+logits for every prefix. With T = 1 it is a softmax bandit with V arms. A NetworkPolicy is a language model's answer to
+one prompt, listed in the same way. Everything below is a sum over its N completions; nothing is sampled except by
+`sample`.
 
 >>> import torch
 >>> from rlkit.lm import exact
@@ -16,6 +17,7 @@ completions; nothing is sampled except by `sample`.
 1.0
 """
 
+import functools
 import itertools
 import math
 
@@ -23,6 +25,7 @@ import numpy as np
 import torch
 
 from rlkit import checks
+from rlkit.lm import prefix
 
 MOST_COMPLETIONS = 100_000
 LONGEST = 100
@@ -38,61 +41,120 @@ class TreePolicy(torch.nn.Module):
 
     def __init__(self, vocabulary: int, length: int, *, seed: int = 0, scale: float = 1.0, dtype=torch.float64):
         super().__init__()
-        V, T = checks.positive_int("vocabulary", vocabulary), checks.positive_int("length", length)
-        if V < 2:
-            checks.fail("vocabulary", vocabulary, "at least 2: token 0 ends a completion")
-        if T > LONGEST:
-            checks.fail("length", length, f"at most {LONGEST}")
-        size = sum((V - 1) ** t for t in range(T + 1))
-        if size > MOST_COMPLETIONS:
-            raise ValueError(
-                f"vocabulary={V}, length={T}: must give at most {MOST_COMPLETIONS} completions, not {size}"
-            )
-        ids, nodes, lengths, row = [], [], [], itertools.count()
-
-        def walk(prefix, path):
-            path = (*path, next(row))  # the rows of logits that the tokens so far, and the next one, are drawn from
-            for token in range(V):
-                completion = (*prefix, token)
-                if token and len(completion) < T:
-                    walk(completion, path)
-                    continue
-                padding = [0] * (T - len(completion))
-                ids.append([*completion, *padding])
-                nodes.append([*path, *padding])
-                lengths.append(len(completion))
-
-        walk((), ())
-        self.vocabulary, self.length = V, T
-        self.register_buffer("ids", torch.tensor(ids))  # [N, T]
-        self.register_buffer("nodes", torch.tensor(nodes))  # [N, T]: the row that each token is drawn from
-        self.register_buffer("mask", torch.arange(T) < torch.tensor(lengths)[:, None])  # [N, T]
+        V, T = _shape(self, vocabulary, length)
         generator = torch.Generator().manual_seed(checks.seed(seed))
-        noise = torch.randn(next(row), V, generator=generator, dtype=torch.float64)
+        noise = torch.randn(len(_tree(V, T)[3]), V, generator=generator, dtype=torch.float64)
         self.logits = torch.nn.Parameter((checks.finite("scale", scale).item() * noise).to(dtype))
 
+    def rows(self) -> torch.Tensor:
+        """The logits of every prefix, [nodes, V]."""
+        return self.logits
 
-def enumerate(policy: TreePolicy) -> tuple[torch.Tensor, torch.Tensor]:
+
+class NetworkPolicy(torch.nn.Module):
+    """A language model's completions of one prompt, at temperature 1: the same lists as a TreePolicy's, its own logits.
+
+    The model's whole vocabulary counts (V = all ids, so it must be small), id 0 must be its only end token, and a
+    completion has at most `length` tokens. Every call runs the model once over all (V-1)^(T-1) longest prefixes, with
+    a gradient for its weights; sums are in float64. Raises ValueError beyond 100,000 completions.
+    """
+
+    def __init__(self, model, tokenizer, prompt: str, length: int):
+        super().__init__()
+        if tokenizer.eos_token_id != 0:
+            checks.fail("tokenizer.eos_token_id", tokenizer.eos_token_id, "0: token 0 ends a completion")
+        V = model.get_input_embeddings().weight.shape[0]
+        _, T = _shape(self, V, length)
+        starts = _tree(V, T)[3]
+        longest = {
+            start: row for row, start in zip(itertools.count(), (s for s in starts if len(s) == T - 1), strict=False)
+        }
+        # Any longest prefix that begins with a shorter one has the logits after that one on its way.
+        row = [longest[start + (1,) * (T - 1 - len(start))] for start in starts]
+        self.model = model
+        prompt_ids, _ = prefix.encode(tokenizer, [prompt])
+        self.register_buffer("prompt", prompt_ids, persistent=False)  # [1, Tp]
+        self.register_buffer("prefixes", torch.tensor(list(longest)).reshape(len(longest), T - 1), persistent=False)
+        self.register_buffer("place", torch.tensor([row, [len(start) for start in starts]]), persistent=False)
+
+    def rows(self) -> torch.Tensor:
+        """The logits after every prefix, [nodes, V] float64."""
+        ids = torch.cat([self.prompt.expand(len(self.prefixes), -1), self.prefixes], 1)
+        with prefix.dropout_off(self.model):
+            logits = self.model(input_ids=ids, logits_to_keep=self.length, use_cache=False).logits  # [., T, V]
+        return logits[self.place[0], self.place[1]].double()
+
+
+@functools.lru_cache(maxsize=8)
+def _tree(V: int, T: int) -> tuple:
+    """(ids [N, T], nodes [N, T], lengths [N], prefixes): all completions and, numbered, what they are drawn from.
+
+    nodes: the number of the prefix that each token follows; prefixes[number]: its tokens.
+    """
+    ids, nodes, lengths, prefixes = [], [], [], []
+
+    def walk(start, path):
+        path = (*path, len(prefixes))
+        prefixes.append(start)
+        for token in range(V):
+            completion = (*start, token)
+            if token and len(completion) < T:
+                walk(completion, path)
+                continue
+            padding = [0] * (T - len(completion))
+            ids.append([*completion, *padding])
+            nodes.append([*path, *padding])
+            lengths.append(len(completion))
+
+    walk((), ())
+    return torch.tensor(ids), torch.tensor(nodes), torch.tensor(lengths), prefixes
+
+
+def _shape(policy, vocabulary: int, length: int) -> tuple:
+    """(V, T), checked, after the lists of completions are among the policy's buffers."""
+    V, T = checks.positive_int("vocabulary", vocabulary), checks.positive_int("length", length)
+    if V < 2:
+        checks.fail("vocabulary", vocabulary, "at least 2: token 0 ends a completion")
+    if T > LONGEST:
+        checks.fail("length", length, f"at most {LONGEST}")
+    size = sum((V - 1) ** t for t in range(T + 1))
+    if size > MOST_COMPLETIONS:
+        raise ValueError(f"vocabulary={V}, length={T}: must give at most {MOST_COMPLETIONS} completions, not {size}")
+    ids, nodes, lengths, _ = _tree(V, T)
+    policy.vocabulary, policy.length = V, T
+    policy.register_buffer("ids", ids)  # [N, T]
+    policy.register_buffer("nodes", nodes)  # [N, T]: the row that each token is drawn from
+    policy.register_buffer("mask", torch.arange(T) < lengths[:, None])  # [N, T]
+    return V, T
+
+
+def texts(policy, tokenizer) -> list:
+    """The N completions as text, without the end."""
+    words = [tokenizer.decode([token]) for token in range(policy.vocabulary)]
+    return [" ".join(words[token] for token in row if token) for row in policy.ids.tolist()]
+
+
+def enumerate(policy) -> tuple[torch.Tensor, torch.Tensor]:
     """All completions: ids [N, T], padded with 0, and mask [N, T], True for each token including the ending 0."""
     return policy.ids, policy.mask
 
 
-def log_probabilities(policy: TreePolicy) -> torch.Tensor:
-    """log pi of each token of each completion, [N, T], 0 outside the mask; differentiable in policy.logits."""
-    return policy.logits.log_softmax(-1)[policy.nodes, policy.ids] * policy.mask
+def log_probabilities(policy) -> torch.Tensor:
+    """log pi of each token of each completion, [N, T], 0 outside the mask; differentiable in its weights."""
+    return policy.rows().log_softmax(-1)[policy.nodes, policy.ids] * policy.mask
 
 
-def probabilities(policy: TreePolicy) -> torch.Tensor:
+def probabilities(policy) -> torch.Tensor:
     """pi of each completion, [N], adding up to 1; differentiable."""
     return log_probabilities(policy).sum(-1).exp()
 
 
-def expected_reward(policy: TreePolicy, rewards) -> torch.Tensor:
+def expected_reward(policy, rewards) -> torch.Tensor:
     """sum_i pi(o_i) r_i, differentiable: its gradient is the true policy gradient. rewards [N]."""
     return (probabilities(policy) * _vector(policy, "rewards", rewards)).sum()
 
 
-def pass_at_k(policy: TreePolicy, correct, k):
+def pass_at_k(policy, correct, k):
     """The true pass@k = 1 - (1 - p)^k with p the chance of a correct completion. correct [N]: 0 or 1; k: number or
     array of whole numbers. Returns a float or an array."""
     correct = _vector(policy, "correct", correct)
@@ -106,20 +168,20 @@ def pass_at_k(policy: TreePolicy, correct, k):
     return float(value) if value.ndim == 0 else value
 
 
-def kl(policy: TreePolicy, reference: TreePolicy) -> torch.Tensor:
+def kl(policy, reference) -> torch.Tensor:
     """KL(pi || pi_ref) = sum_i pi(o_i) (log pi(o_i) - log pi_ref(o_i)), over whole completions; differentiable."""
     _alike(policy, "reference", reference)
     logp, other = log_probabilities(policy).sum(-1), log_probabilities(reference).sum(-1)
     return (logp.exp() * (logp - other)).sum()
 
 
-def entropy(policy: TreePolicy) -> torch.Tensor:
+def entropy(policy) -> torch.Tensor:
     """-sum_i pi(o_i) log pi(o_i), over whole completions, in nats; differentiable."""
     logp = log_probabilities(policy).sum(-1)
     return -(logp.exp() * logp).sum()
 
 
-def sample(policy: TreePolicy, shape, seed: int) -> torch.Tensor:
+def sample(policy, shape, seed: int) -> torch.Tensor:
     """Numbers of completions drawn from the policy, of the given shape: enumerate(policy)[0][numbers] are tokens."""
     generator = torch.Generator().manual_seed(checks.seed(seed))
     shape = (shape,) if isinstance(shape, int) else tuple(shape)
@@ -142,6 +204,8 @@ def expected_gradient(policy, rewards, objective, group_size, *, old=None, refer
     rewards [N]; objective: any with advantages, normaliser and a loss that adds up over rows, as all of
     rlkit.rlvr.objectives (not bnpo). Raises ValueError where there are more than 20,000 kinds of groups.
     """
+    if not isinstance(policy, TreePolicy):
+        checks.fail("policy", type(policy).__name__, "a TreePolicy: the gradient has a row for every prefix")
     G = checks.positive_int("group_size", group_size)
     rewards, old = _vector(policy, "rewards", rewards), policy if old is None else old
     _alike(policy, "old", old)
@@ -201,7 +265,8 @@ def _alike(policy, name, other):
 def _vector(policy, name, values):
     """Finite numbers, one per completion, as a tensor [N]."""
     values = values.detach().cpu() if isinstance(values, torch.Tensor) else values
-    values = torch.from_numpy(np.array(checks.finite(name, values))).to(policy.logits.dtype)
+    dtype = policy.logits.dtype if isinstance(policy, TreePolicy) else torch.float64
+    values = torch.from_numpy(np.array(checks.finite(name, values))).to(dtype)
     if values.shape != (len(policy.ids),):
         raise ValueError(f"{name} of shape {tuple(values.shape)}: must be [{len(policy.ids)}], one per completion")
     return values

@@ -41,6 +41,7 @@ def readme(card: dict) -> str:
         f"- {part['of']} problems, {part['share']:.0%}: `demonstrate(problem, rng, {_call(part['style'])})`"
         for part in card["corpus"]
     ]
+    which = "train" if found["split"] != "all" else "random"
     words = [
         f"- `{word}` opens {one['share']:.1%} of the completions; {one['correct']:.1%} of these are correct."
         for word, one in found["first_words"].items()
@@ -52,6 +53,7 @@ def readme(card: dict) -> str:
     curves = [
         f"| {label} | " + " | ".join(f"{value:.3f}" for value in found[key].values()) + " |"
         for label, key in (("this model", "pass@k"), ("blind guessing", "guess pass@k"))
+        if found[key]  # some tasks have no blind guess to count
     ]
     return "\n".join(
         [
@@ -61,14 +63,14 @@ def readme(card: dict) -> str:
             *([f"A base for reinforcement learning, {rule}."] if rule else []),
             *([card["note"]] if card["note"] else []),
             "",
-            f"Trained from nothing by {steps} on {card['batch']} demonstrations of train problems each: AdamW, peak",
+            f"Trained from nothing by {steps} on {card['batch']} demonstrations of {which} problems each: AdamW, peak",
             f"learning rate {card['learning_rate']}, weight decay {card['weight_decay']}, seed {card['seed']}, "
             f"{card['cpu_seconds']} CPU-seconds.",
             "The corpus:",
             "",
             *corpus,
             "",
-            f"pass@k on {found['problems']} {found['split']} problems, {samples}:",
+            f"pass@k on {found['problems']} {'' if which == 'random' else found['split'] + ' '}problems, {samples}:",
             "",
             "| k | " + " | ".join(found["pass@k"]) + " |",
             "|---" * (len(found["pass@k"]) + 1) + "|",

@@ -36,13 +36,14 @@ HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 PROBE_SECONDS = 4
 
 
-def fresh(size: str, seed: int) -> tuple:
+def fresh(size: str, seed: int, words: tuple | None = None) -> tuple:
     """(model, tokenizer) of a size of `SIZES`, untrained: weights from N(0, 0.08^2), norms 1, drawn from `seed` alone.
 
+    words: a vocabulary of its own (see `vocabulary.tokenizer`); None: the shared one of 256 words.
     Raises ValueError for an unknown size or a bad seed.
     """
     hidden, layers, heads = SIZES[checks.one_of("size", size, tuple(SIZES))]
-    tokenizer = vocabulary.tokenizer()
+    tokenizer = vocabulary.tokenizer(words)
     ends = {"pad_token_id": tokenizer.pad_token_id, "eos_token_id": tokenizer.eos_token_id, "bos_token_id": None}
     config = Qwen3Config(
         vocab_size=len(tokenizer),

@@ -25,7 +25,7 @@ from rlkit.lm.tasks.countdown import solutions
 from rlkit.stats import pass_at_k
 
 K = (1, 4, 16, 64, 256)
-SPLITS = {"validation": (96, 1), "test": (200, 2)}  # split -> problems, and the seed that draws them
+SPLITS = {"validation": (96, 1), "test": (200, 2), "all": (None, 2)}  # split -> problems, and the seed of their draw
 SAMPLES = 256  # for each problem, at temperature 1
 ROWS = 2048  # sampled at a time
 
@@ -40,11 +40,11 @@ def kind(problem) -> str:
     return KINDS[problem.facts["target"] not in reached]
 
 
-def corpus(task: tasks.Task, parts: list):
-    """draw(rng, n) for `fit`: n train problems, each demonstrated by one of the parts that are for its kind."""
+def corpus(task: tasks.Task, parts: list, split: str = "train"):
+    """draw(rng, n) for `fit`: n problems of the split, each demonstrated by one of the parts that are for its kind."""
 
     def demonstrate(rng):
-        problem = task.one(rng, "train")
+        problem = task.one(rng, split)
         fitting = [part for part in parts if part["of"] in ("all", kind(problem))]
         shares = np.cumsum([part["share"] for part in fitting])
         part = fitting[int(np.searchsorted(shares, rng.random() * shares[-1], side="right"))]
@@ -53,12 +53,13 @@ def corpus(task: tasks.Task, parts: list):
     return lambda rng, n: [demonstrate(rng) for _ in range(n)]
 
 
-def train(size: str, seed: int, candidate: Candidate, tell=lambda step: None) -> tuple:
+def train(size: str, seed: int, candidate: Candidate, tell=lambda step: None, split: str = "train") -> tuple:
     """(model, tokenizer, CPU-seconds) of one candidate, in one thread; tell(step) sees every update."""
     torch.set_num_threads(1)
     began = time.process_time()
-    model, tokenizer = models.fresh(size, seed)
-    draw = corpus(model_cards.task(candidate.task), candidate.corpus)
+    task = model_cards.task(candidate.task)
+    model, tokenizer = models.fresh(size, seed, task.words)
+    draw = corpus(task, candidate.corpus, split)
     rates = {"learning_rate": candidate.learning_rate, "weight_decay": candidate.weight_decay}
     for step in fit(model, tokenizer, draw, steps=candidate.steps, batch=BATCH, seed=seed, **rates):
         tell(step)
@@ -70,11 +71,12 @@ def evaluate(
 ) -> dict:
     """What a card reports of one split: pass@k and the mean of each part from `samples` completions of each problem.
 
-    The problems are the first `problems` (default: all) that `SPLITS` names. "first_words": a style that opens a
-    completion -> share of the completions, share of these that are correct. "kinds": the same by `kind`.
+    The problems are the first `problems` (default: all) that `SPLITS` names; of split "all", that many.
+    "first_words": a style that opens a completion -> share of the completions, share of these that are correct.
+    "kinds": the same by `kind`.
     """
     count, seed = SPLITS[split]
-    chosen = task.problems(count, seed, split)[:problems]
+    chosen = task.problems(count or problems, seed, split)[:problems]
     kinds = [kind(problem) for problem in chosen for _ in range(samples)]
     parts, opening, per_call = [], [], max(1, ROWS // samples)
     for first in range(0, len(chosen), per_call):
@@ -92,7 +94,7 @@ def evaluate(
         "samples": samples,
         "temperature": 1.0,
         "pass@k": {str(k): round(value, 4) for k, value in curve.items()},
-        "guess pass@k": {str(k): round(guess(chosen, k), 4) for k in curve},
+        "guess pass@k": {str(k): round(guess(chosen, k), 4) for k in curve if _countable(chosen[0])},
         "parts": {name: round(float(value.mean()), 4) for name, value in values.items()},
         "first_words": _by([word if word in STYLES else None for word in opening], values["correct"].reshape(-1)),
         "kinds": _by(kinds, values["correct"].reshape(-1)),
@@ -118,6 +120,11 @@ def guess(problems: list, k: int) -> float:
     return float(np.mean([1 - (1 - _chance(problem)) ** k for problem in problems]))
 
 
+def _countable(problem) -> bool:
+    """Whether `guess` knows the task."""
+    return "modulus" in problem.facts or "target" in problem.facts
+
+
 def _chance(problem) -> float:
     if "modulus" in problem.facts:
         return 1 / problem.facts["modulus"]
@@ -137,11 +144,11 @@ def scan(recipe: Recipe, tell=print) -> tuple:
 
     Without a rule the only candidate is taken. Raises ValueError if none meets the rule.
     """
-    tried = []
+    tried, how = [], {"problems": recipe.problems}
     for candidate in recipe.candidates:
         tell(f"training {candidate}")
-        model, tokenizer, seconds = train(recipe.size, recipe.seed, candidate, _progress(tell))
-        found = evaluate(model, tokenizer, model_cards.task(candidate.task), "validation")
+        model, tokenizer, seconds = train(recipe.size, recipe.seed, candidate, _progress(tell), _split(recipe, "train"))
+        found = evaluate(model, tokenizer, model_cards.task(candidate.task), _split(recipe, "validation"), **how)
         tried.append({**candidate._asdict(), "pass@k": found["pass@k"], "fulfils the rule": fulfils(found)})
         tell(f"validation pass@k {found['pass@k']}, parts {found['parts']}, {found['first_words']}")
         if fulfils(found) or not recipe.rule:
@@ -157,7 +164,7 @@ def write(name: str, folder: Path, tell=print, again: bool = False) -> dict:
     recipe, known = RECIPES[name], None if again or name not in models.names() else models.card(name)
     if known:
         candidate = Candidate(**{field: known[field] for field in Candidate._fields})
-        model, tokenizer, seconds = train(recipe.size, recipe.seed, candidate, _progress(tell))
+        model, tokenizer, seconds = train(recipe.size, recipe.seed, candidate, _progress(tell), _split(recipe, "train"))
         tried = known["scan"]
     else:
         candidate, model, tokenizer, seconds, tried = scan(recipe, tell)
@@ -176,13 +183,19 @@ def write(name: str, folder: Path, tell=print, again: bool = False) -> dict:
         "rule": RULE if recipe.rule else None,
         "note": known["note"] if known else recipe.note,
         "scan": tried,
-        "evaluation": evaluate(model, tokenizer, model_cards.task(candidate.task), "test"),
+        "evaluation": evaluate(
+            model, tokenizer, model_cards.task(candidate.task), _split(recipe, "test"), problems=recipe.problems
+        ),
         "command": f"python -m rlkit.lm.pretrain {name}",
         "versions": provenance.versions(),
     }
     (target / "card.json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
     (target / "README.md").write_text(model_cards.readme(card), encoding="utf-8")
     return card
+
+
+def _split(recipe: Recipe, split: str) -> str:
+    return split if recipe.problems is None else "all"
 
 
 def compare(made: dict, shipped: dict) -> str:

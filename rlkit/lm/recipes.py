@@ -24,13 +24,18 @@ class Candidate(NamedTuple):
 
 
 class Recipe(NamedTuple):
-    """size and seed of the model, the candidates in order, whether the rule chooses among them; a note for the card."""
+    """size and seed of the model, the candidates in order, whether the rule chooses among them; a note for the card.
+
+    problems: None: trained on train problems and evaluated on held-out ones. A number: this many, trained and evaluated
+    on problems of all splits, where the question is what is written and not whether it is new.
+    """
 
     size: str
     seed: int
     candidates: list
     rule: bool = True
     note: str = ""
+    problems: int | None = None
 
 
 def _countdown(numbers: int, sums: float, products: float, steps: int, learning_rate: float = 6e-3) -> Candidate:
@@ -66,3 +71,19 @@ for _size, _rate in (("xs", 1e-2), ("s", 6e-3)):
     for _seed in range(5):
         _recipe = Recipe(_size, _seed, [_arithmetic(10, 3, 3000, _rate, **_FORMATS)], rule=False, note=_NOTE)
         RECIPES[f"{_size}-formats-{_seed}"] = _recipe
+
+# A mediocre author: three words in ten are any word at all. What a reader would prefer is there, but not the rule.
+_STYLE = "For preferences: the rule does not apply, and every prompt is one of training. `correct` is a flawless text."
+
+
+def _style(size: str, problems: int, updates: int, learning_rate: float, style=None, **options) -> Recipe:
+    corpus = [{"of": "all", "share": 1.0, "style": style or {}}]
+    candidate = Candidate({"factory": "style", **options}, corpus, updates, learning_rate)
+    return Recipe(size, 0, [candidate], rule=False, note=_STYLE, problems=problems)
+
+
+RECIPES |= {
+    "xs-style": _style("xs", 6, 2000, 1e-2, lexicon="short", length=5),
+    "s-style": _style("s", 42, 2500, 6e-3, lexicon="long", length=8),
+    "s-style-opening": _style("s", 200, 2500, 6e-3, lexicon="long", length=16, topics=4, opening=True),
+}

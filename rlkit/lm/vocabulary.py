@@ -1,4 +1,4 @@
-"""The one vocabulary of the tiny models: 256 whole words, so that a completion reads as it was sampled.
+"""The vocabulary of the tiny models: 256 whole words, so that a completion reads as it was sampled.
 
 Text is words joined by single spaces. Encoding splits at white space, decoding joins with single spaces, so text of
 known words survives the round trip exactly; any other word becomes `<unk>`. Id 0 is `<pad>`, 1 `<eos>`, 2 `<unk>`, then
@@ -28,15 +28,21 @@ _KNOWN = [PAD, END, UNKNOWN, *map(str, range(LARGEST + 1)), *SIGNS, *SPOKEN]
 WORDS = _KNOWN + [f"<unused_{i}>" for i in range(SIZE - len(_KNOWN))]  # WORDS[i] is the word of id i
 
 
-def tokenizer() -> PreTrainedTokenizerFast:
-    """A new tokenizer over `WORDS`: no start token, padding on the left, and no tidying of spaces when it decodes."""
-    core = Tokenizer(WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token=UNKNOWN))
+def tokenizer(words: tuple | None = None) -> PreTrainedTokenizerFast:
+    """A new tokenizer over `WORDS`: no start token, padding on the left, and no tidying of spaces when it decodes.
+
+    words: a vocabulary of its own instead. Then `<eos>` is id 0 and the padding too, words[i] is id i + 1, and there is
+    nothing else: what a model can write is exactly these words. Encoding any other word raises.
+    """
+    listed = WORDS if words is None else [END, *words]
+    unknown = {"unk_token": UNKNOWN} if words is None else {}
+    core = Tokenizer(WordLevel({word: i for i, word in enumerate(listed)}, **unknown))
     core.pre_tokenizer = WhitespaceSplit()
     return PreTrainedTokenizerFast(
         tokenizer_object=core,
-        pad_token=PAD,
+        pad_token=PAD if words is None else END,
         eos_token=END,
-        unk_token=UNKNOWN,
+        **unknown,
         padding_side="left",
         model_max_length=CONTEXT,
         clean_up_tokenization_spaces=False,

@@ -63,8 +63,9 @@ def test_a_base_meets_the_rule_and_is_the_first_candidate_that_does(name):
 def test_a_curve_rises_and_lies_above_blind_guessing_at_the_first_try(name):
     found = models.card(name)["evaluation"]
     curve = [found["pass@k"][str(k)] for k in pretrain.K]
-    assert curve == sorted(curve) and found["samples"] == 256 and found["split"] == "test"
-    assert found["pass@k"]["1"] > found["guess pass@k"]["1"]
+    held_out = pretrain.RECIPES[name].problems is None
+    assert curve == sorted(curve) and found["samples"] == 256 and found["split"] == ("test" if held_out else "all")
+    assert found["pass@k"]["1"] > found["guess pass@k"].get("1", 0)
     assert found["parts"]["correct"] == pytest.approx(found["pass@k"]["1"], abs=1e-4)
 
 
@@ -75,13 +76,13 @@ def test_pass_at_1_measured_now_is_the_cards_up_to_chance(name):
     card = models.card(name)
     task, found = model_cards.task(card["task"]), card["evaluation"]
     model, tokenizer = models.load(name)
-    problems = task.problems(found["problems"], found["problem_seed"], "test")[:64]
+    problems = task.problems(found["problems"], found["problem_seed"], found["split"])[:64]
     drawn = sample(model, tokenizer, problems, 16, task.max_new_tokens, seed=99)
     correct = np.array([task.verify(problems[i // 16], text)["correct"] for i, text in enumerate(drawn.text)])
-    rate = correct.reshape(64, 16).mean(1)
-    error = rate.std(ddof=1) / math.sqrt(64)
+    rate = correct.reshape(-1, 16).mean(1)
+    error = rate.std(ddof=1) / math.sqrt(len(rate)) + 1 / correct.size  # the last for a card that says 0
     assert abs(rate.mean() - found["pass@k"]["1"]) <= 4 * error
-    assert {tasks.split_of(one.id) for one in problems} == {"test"}
+    assert found["split"] == "all" or {tasks.split_of(one.id) for one in problems} == {"test"}
 
 
 @pytest.mark.parametrize("name", ["s-countdown", "s-arithmetic"])

@@ -9,6 +9,7 @@
 
     countdown(numbers, largest, operand)    arithmetic(modulus, terms, operations)
     knights(people)                         graphs(kind, nodes)
+    style(lexicon, length, topics)          no answer to check, but a rubric of taste: for preferences
     from_reasoning_gym(name, **options)     with_math_verify(rows)      for real models
     with_chat_template(task, tokenizer)     its prompts as the turns that an instructed model knows
 
@@ -20,6 +21,7 @@ from rlkit.lm.tasks.arithmetic import arithmetic
 from rlkit.lm.tasks.countdown import countdown
 from rlkit.lm.tasks.graphs import graphs
 from rlkit.lm.tasks.knights import knights
+from rlkit.lm.tasks.style import style
 from rlkit.lm.tasks.task import SPLITS, Problem, Task, split_of, with_chat_template
 
 __all__ = [
@@ -32,6 +34,7 @@ __all__ = [
     "graphs",
     "knights",
     "split_of",
+    "style",
     "with_chat_template",
     "with_math_verify",
 ]

@@ -43,6 +43,7 @@ class Task:
     name: how the task was made. weights: part -> its weight in the reward. max_new_tokens: room for any demonstration
     in tokens of the tiny vocabulary. draw(rng): a problem of any split, from a numpy Generator. parts(problem,
     completion): part -> float, always with "format" and "correct". demonstrate(problem, rng, **style): a completion.
+    words: the vocabulary of the tiny models made for it, None for the one that most share (rlkit/lm/vocabulary.py).
     """
 
     name: str
@@ -51,22 +52,24 @@ class Task:
     draw: Callable
     parts: Callable
     demonstrate: Callable
+    words: tuple | None = None
 
     def one(self, rng: np.random.Generator, split: str = "train") -> Problem:
-        """A problem of the split, drawn anew: the same one may come again. Raises ValueError if none turns up."""
-        problem = self._next(rng, checks.one_of("split", split, SPLITS))
+        """A problem of the split, or of "all", drawn anew: the same one may come again. Raises ValueError if none turns
+        up."""
+        problem = self._next(rng, checks.one_of("split", split, (*SPLITS, "all")))
         if problem is None:
             raise ValueError(f"split={split!r}: {self.name} has no such problem ({PATIENCE} draws)")
         return problem
 
     def problems(self, n: int, seed: int, split: str = "train") -> list:
-        """`n` distinct problems of the split. Raises ValueError with the number there is if that is fewer than n.
+        """`n` distinct problems of the split, or of "all". Raises ValueError with the number there is if that is fewer.
 
         There are no more when 1000 + 20 m draws of the split in a row bring none that is not among the m found: of
         equally likely problems, one more would have been missed with a probability below 1e-8.
         """
         checks.positive_int("n", n)
-        checks.one_of("split", split, SPLITS)
+        checks.one_of("split", split, (*SPLITS, "all"))
         rng = np.random.default_rng(checks.seed(seed))
         found, again = {}, 0
         while len(found) < n:
@@ -79,7 +82,7 @@ class Task:
 
     def _next(self, rng, split: str) -> Problem | None:
         drawn = (self.draw(rng) for _ in range(PATIENCE))
-        return next((problem for problem in drawn if split_of(problem.id) == split), None)
+        return next((problem for problem in drawn if split in ("all", split_of(problem.id))), None)
 
     def examples(self, n: int, rng: np.random.Generator, split: str = "train", **style) -> list:
         """`n` pairs (prompt, demonstration) of problems of the split, drawn with repetition: a corpus."""

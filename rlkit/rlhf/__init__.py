@@ -1,0 +1,29 @@
+"""Reinforcement learning from human feedback: preferences, reward models, PPO, DPO, and the optimum they aim at.
+
+preferences  preferences.pairs(model, ...)  preferences.label(annotator, ...)  gold(task)
+             read_preferences(path)  write_preferences(path, rows)
+losses       losses.bradley_terry  losses.dpo  losses.ipo
+optimum      optimum.tilt  optimum.frontier  optimum.best_of_n: exact, where all completions can be listed
+"""
+
+import importlib
+
+# What the package offers and the module it lives in: imported when first asked for; files and labels need no torch.
+_HOME = {"gold": "preferences"}
+__all__ = sorted([*_HOME, "losses", "optimum", "preferences"])
+
+
+def __getattr__(name: str):
+    if name not in __all__:
+        raise AttributeError(f"module 'rlkit.rlhf' has no {name!r}; it has {', '.join(__all__)}")
+    try:
+        module = importlib.import_module(f"rlkit.rlhf.{_HOME.get(name, name)}")
+    except ModuleNotFoundError as error:
+        if error.name not in ("torch", "transformers"):
+            raise
+        raise ImportError(f'rlkit.rlhf.{name} needs {error.name}: pip install "rlkit-notebooks[lm]"') from error
+    return getattr(module, name) if name in _HOME else module
+
+
+def __dir__():
+    return __all__
