@@ -3,6 +3,7 @@
 preferences  preferences.pairs(model, ...)  preferences.label(annotator, ...)  gold(task)
              read_preferences(path)  write_preferences(path, rows)
 losses       losses.bradley_terry  losses.dpo  losses.ipo
+learners     reinforce(model, tokenizer, task, reward, beta=, ...)  ppo(...)
 optimum      optimum.tilt  optimum.frontier  optimum.best_of_n: exact, where all completions can be listed
 """
 
@@ -10,6 +11,7 @@ import importlib
 
 # What the package offers and the module it lives in: imported when first asked for; files and labels need no torch.
 _HOME = {"gold": "preferences"}
+_HOME |= {"reinforce": "kl_reinforce", "ppo": "token_ppo"}  # a module named like its function would hide it
 __all__ = sorted([*_HOME, "losses", "optimum", "preferences"])
 
 
