@@ -37,9 +37,10 @@ def readme(card: dict) -> str:
     rule = (
         f"taken by the rule {json.dumps(card['rule'])} from {count} tried (`scan` in card.json)" if card["rule"] else ""
     )
+    shown = [", ".join(["problem", "rng", *_calls(part["style"])]) for part in card["corpus"]]
     corpus = [
-        f"- {part['of']} problems, {part['share']:.0%}: `demonstrate(problem, rng, {_call(part['style'])})`"
-        for part in card["corpus"]
+        f"- {part['of']} problems, {part['share']:.0%}: `demonstrate({options})`"
+        for part, options in zip(card["corpus"], shown, strict=True)
     ]
     which = "train" if found["split"] != "all" else "random"
     words = [
@@ -87,9 +88,9 @@ def readme(card: dict) -> str:
     )
 
 
-def _call(options: dict) -> str:
-    return ", ".join(f"{name}={value!r}" for name, value in options.items())
+def _calls(options: dict) -> list:
+    return [f"{name}={value!r}" for name, value in options.items()]
 
 
 def _factory(described: dict) -> str:
-    return f"{described['factory']}({_call({k: v for k, v in described.items() if k != 'factory'})})"
+    return f"{described['factory']}({', '.join(_calls({k: v for k, v in described.items() if k != 'factory'}))})"

@@ -5,7 +5,7 @@
 >>> prior = torch.tensor([0.5, 0.3, 0.2]).double().log()
 >>> reward = torch.tensor([0.0, 1.0, 2.0]).double()
 >>> [round(p, 3) for p in optimum.tilt(prior, reward, beta=1.0).exp().tolist()]
-[0.18, 0.293, 0.528]
+[0.179, 0.292, 0.529]
 >>> [round(p, 3) for p in optimum.best_of_n(prior, reward, n=2).exp().tolist()]
 [0.25, 0.39, 0.36]
 """
@@ -29,7 +29,8 @@ def tilt(log_prior: torch.Tensor, reward: torch.Tensor, beta: float) -> torch.Te
     And E_pi[r] - beta KL(pi || pi_0) = beta log Z - beta KL(pi || pi*) for every pi. Source: Korbak, Perez and Buckley
     2022 (arXiv 2205.11275), equations 5 to 7; Rafailov et al. 2023 (arXiv 2305.18290), equation 4.
     """
-    return log_prior + reward / checks.positive("beta", beta) - log_partition(log_prior, reward, beta)
+    best = reward.detach().max()  # taken off both terms, which a small beta makes huge
+    return log_prior + (reward - best) / checks.positive("beta", beta) - log_partition(log_prior, reward - best, beta)
 
 
 def kl(log_p: torch.Tensor, log_q: torch.Tensor) -> torch.Tensor:
@@ -73,30 +74,38 @@ def beta_at(log_prior: torch.Tensor, reward: torch.Tensor, divergence: float, to
     return math.exp((low + high) / 2)
 
 
-def best_of_n(log_prior: torch.Tensor, reward: torch.Tensor, n: int) -> torch.Tensor:
+def best_of_n(log_prior: torch.Tensor, reward: torch.Tensor, n: float) -> torch.Tensor:
     """log of the chance that y is the best of n independent draws by reward; the first of equal ones is taken. [N].
+
+    n: at least 1; theory also asks for real ones, as exp(delta T) of texts of T tokens. Precise however large n is.
 
     With F(y) = P(reward <= r(y)) and q(y) = P(reward = r(y)) under pi_0:
     P(y) = pi_0(y) / q(y) [F(y)^n - (F(y) - q(y))^n]. Its KL to pi_0 is at most log n - (n - 1) / n (Beirami et al.
     2024, arXiv 2401.01879, theorem 3), and equals it where no two completions have the same reward and each is unlikely.
     """
     _same(log_prior, reward=reward)
-    checks.positive_int("n", n)
+    n = _draws(n)
     levels, level = reward.unique(return_inverse=True)  # rising
     mass = torch.zeros(len(levels), dtype=log_prior.dtype).index_add(0, level, log_prior.exp())  # [levels]
-    below = mass.cumsum(0) - mass
-    upto = (below + mass).clamp(max=1.0)
-    upto[-1] = 1.0
+    upto = mass.cumsum(0).clamp(max=1.0)  # F
+    above = torch.cat([mass.flip(0).cumsum(0).flip(0)[1:], mass.new_zeros(1)])  # 1 - F
+    log_upto = torch.where(above < 0.5, torch.log1p(-above.clamp(max=0.5)), upto.log())  # precise at both ends
     # F^n - (F - q)^n = F^n (1 - (1 - q / F)^n), without the difference of two nearly equal numbers.
     share = (mass / upto.clamp(min=torch.finfo(mass.dtype).tiny)).clamp(max=1.0)
-    log_level = n * upto.log() + torch.log(-torch.expm1(n * torch.log1p(-share)))  # log P(the best is of this level)
+    log_level = n * log_upto + torch.log(-torch.expm1(n * torch.log1p(-share)))  # log P(the best is of this level)
     return log_prior - mass.log()[level] + log_level[level]
 
 
 def best_of_n_bound(n) -> float:
     """log n - (n - 1) / n, in nats: no best-of-n is further from the policy it draws from."""
-    checks.positive_int("n", n)
+    n = _draws(n)
     return math.log(n) - (n - 1) / n
+
+
+def _draws(n) -> float:
+    if checks.positive("n", n) < 1:
+        checks.fail("n", n, "at least 1")
+    return float(n)
 
 
 def _same(first, **others) -> None:
