@@ -1,7 +1,7 @@
 """Reinforcement learning from human feedback: preferences, reward models, PPO, DPO, and the optimum they aim at.
 
 preferences  preferences.pairs(model, ...)  preferences.label(annotator, ...)  gold(task)
-             read_preferences(path)  write_preferences(path, rows)
+             read_preferences(path)  write_preferences(path, rows)  as_trl(rows)
 losses       losses.bradley_terry  losses.dpo  losses.ipo
 learners     reinforce(model, tokenizer, task, reward, beta=, ...)  ppo(...)
 optimum      optimum.tilt  optimum.frontier  optimum.best_of_n: exact, where all completions can be listed
@@ -11,6 +11,7 @@ import importlib
 
 # What the package offers and the module it lives in: imported when first asked for; files and labels need no torch.
 _HOME = {"gold": "preferences"}
+_HOME |= dict.fromkeys("read_preferences write_preferences as_trl".split(), "preference_files")
 _HOME |= {"reinforce": "kl_reinforce", "ppo": "token_ppo"}  # a module named like its function would hide it
 __all__ = sorted([*_HOME, "losses", "optimum", "preferences"])
 
