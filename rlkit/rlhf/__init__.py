@@ -5,6 +5,7 @@ preferences  preferences.pairs(model, ...)  preferences.label(annotator, ...)  g
 losses       losses.bradley_terry  losses.dpo  losses.ipo
 learners     reinforce(model, tokenizer, task, reward, beta=, ...)  ppo(...)
 optimum      optimum.tilt  optimum.frontier  optimum.best_of_n: exact, where all completions can be listed
+types        types.source(chances, rewards, length): long texts of independent symbols, exact by counting
 """
 
 import importlib
@@ -13,7 +14,7 @@ import importlib
 _HOME = {"gold": "preferences"}
 _HOME |= dict.fromkeys("read_preferences write_preferences as_trl".split(), "preference_files")
 _HOME |= {"reinforce": "kl_reinforce", "ppo": "token_ppo"}  # a module named like its function would hide it
-__all__ = sorted([*_HOME, "losses", "optimum", "preferences"])
+__all__ = sorted([*_HOME, "losses", "optimum", "preferences", "types"])
 
 
 def __getattr__(name: str):

@@ -81,7 +81,7 @@ def best_of_n(log_prior: torch.Tensor, reward: torch.Tensor, n: float) -> torch.
 
     With F(y) = P(reward <= r(y)) and q(y) = P(reward = r(y)) under pi_0:
     P(y) = pi_0(y) / q(y) [F(y)^n - (F(y) - q(y))^n]. Its KL to pi_0 is at most log n - (n - 1) / n (Beirami et al.
-    2024, arXiv 2401.01879, theorem 3), and equals it where no two completions have the same reward and each is unlikely.
+    2024, arXiv 2401.01879, theorem 3), and equals it where no two have the same reward and each is unlikely.
     """
     _same(log_prior, reward=reward)
     n = _draws(n)
