@@ -428,6 +428,20 @@ def _spectral_norm(rng):
     return cases
 
 
+def _best_of_n_law(rng):
+    at = np.array
+    cases = [
+        (at([0.5, 0.5]), at([0.0, 1.0]), 2),
+        (at([0.2, 0.8]), at([1.0, 1.0]), 3),  # all equal: nothing to choose
+        (at([0.1, 0.2, 0.3, 0.4]), at([2.0, 1.0, 1.0, 0.0]), 2),  # two share a level
+        (at([0.25, 0.75]), at([5.0, -5.0]), 1),
+        (at([0.001, 0.999]), at([1.0, 0.0]), 1000),
+    ]
+    for size, levels, n in zip(rng.integers(2, 8, 30), rng.integers(1, 5, 30), rng.integers(1, 20, 30), strict=True):
+        cases.append((rng.dirichlet(np.ones(size)) * 0.9 + 0.1 / size, rng.integers(levels, size=size) / 2, int(n)))
+    return cases
+
+
 EXERCISES = {
     "bandits/incremental_mean": Exercise("rlkit.bandits.policies:incremental_mean", _incremental_mean),
     "bandits/ucb_index": Exercise("rlkit.bandits.ucb:ucb_index", _ucb_index),
@@ -459,6 +473,7 @@ EXERCISES = {
     "offline/second_critic": Exercise("rlkit.exercises.references:second_critic", _second_critic),
     "one-shot-rlvr/historical_variance": Exercise("rlkit.rlvr.history:historical_variance", _historical_variance),
     "pdg-control/guarded_catch": Exercise("rlkit.envs.fishery:guarded_catch", _guarded_catch),
+    "rlhf/best_of_n_law": Exercise("rlkit.exercises.references:best_of_n_law", _best_of_n_law),
     "riql/huber_slope": Exercise("rlkit.exercises.references:huber_slope", _huber_slope),
     "ss-orl/lagged_action": Exercise("rlkit.exercises.references:lagged_action", _lagged_action),
     "stitching/after_swap": Exercise("rlkit.exercises.references:after_swap", _after_swap),

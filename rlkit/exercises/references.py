@@ -203,3 +203,13 @@ def spectral_norm(weight, rounds):
         sigma = np.linalg.norm(right)
         right = right / sigma
     return float(sigma)
+
+
+def best_of_n_law(prior, reward, n):
+    """Chance that each completion is the best of n by reward, ties shared in proportion to `prior`: [N] -> [N].
+
+    Source: Beirami et al. 2024 (arXiv 2401.01879), lemma 1, with ties; `rlkit.rlhf.optimum.best_of_n` in logarithms.
+    """
+    no_better = (prior * (reward <= reward[:, None])).sum(axis=1)
+    worse = (prior * (reward < reward[:, None])).sum(axis=1)
+    return prior * (no_better**n - worse**n) / (no_better - worse)

@@ -199,3 +199,12 @@ def test_spectral_norm_is_that_of_the_critics_bound_and_of_numpy():
         for matrix, norm in zip(weight.detach().numpy().astype(float), sigma.flatten(), strict=True):
             assert references.spectral_norm(matrix, 101) == pytest.approx(float(norm), rel=1e-5)
             assert references.spectral_norm(matrix, 500) == pytest.approx(np.linalg.norm(matrix, 2), rel=1e-4)
+
+
+def test_best_of_n_law_is_the_exact_one():
+    from rlkit.exercises.cases import EXERCISES
+    from rlkit.rlhf import optimum
+
+    for prior, reward, n in EXERCISES["rlhf/best_of_n_law"].cases(np.random.default_rng(0)):
+        expected = optimum.best_of_n(torch.tensor(prior).log(), torch.tensor(reward), n).exp()
+        np.testing.assert_allclose(references.best_of_n_law(prior, reward, n), expected.numpy(), rtol=1e-9)
