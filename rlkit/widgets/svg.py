@@ -189,8 +189,9 @@ def stroke(index: int, width: float = 2) -> str:
 def chart(lines: list[Line], title, x_label, y_label, description, width: int = 720, height: int = 300) -> str:
     """A line chart with bands and a label at the end of each line.
 
-    lines: series over whole steps, at most a few hundred points each (see `thin`); the other texts are plain and are
-    escaped here. Returns an SVG string. Without any finite point it says so instead of drawing an empty frame.
+    lines: series, at most a few hundred points each (see `thin`); where every x is whole, so are the ticks. The other
+    texts are plain and are escaped here. Returns an SVG string. Without any finite point it says so instead of drawing
+    an empty frame.
     """
     height = max(height, 18 * len(lines) + 80)
     names = [short(line.label) for line in lines]
@@ -216,7 +217,8 @@ def chart(lines: list[Line], title, x_label, y_label, description, width: int = 
     for value, name in ticks(y_low, y_high, 6):
         y = float(at_y(value))
         parts.append(f'<path d="M{left} {y:.1f}H{right}" {grid}/>' + text(left - 8, y + 4, name, "end"))
-    for value, name in ticks(x_low, x_high, 7, whole=True):
+    whole = bool((steps[np.isfinite(steps)] % 1 == 0).all())
+    for value, name in ticks(x_low, x_high, 7, whole=whole):
         x = float(at_x(value))
         parts.append(f'<path d="M{x:.1f} {bottom}v5" stroke="currentColor"/>' + text(x, bottom + 19, name, "middle"))
     parts.append(f'<path d="M{left} {top}V{bottom}H{right}" stroke="currentColor"/>')
