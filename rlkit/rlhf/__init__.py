@@ -2,8 +2,12 @@
 
 preferences  preferences.pairs(model, ...)  preferences.label(annotator, ...)  gold(task)
              read_preferences(path)  write_preferences(path, rows)  as_trl(rows)
+rewards      RewardModel(model, tokenizer, ...)  bag_of_words(tokenizer, ...)  fit_reward(model, rows, ...)
+             judges.fresh(size, seed, words)  fit_judge(judge, rows, ...)
 losses       losses.bradley_terry  losses.dpo  losses.ipo
 learners     reinforce(model, tokenizer, task, reward, beta=, ...)  ppo(...)
+             dpo(model, tokenizer, rows, beta=, ...)  best_of_n(model, tokenizer, problems, reward, n=, ...)
+TRL          trl.RewardTrainer(reward_model, rows, args, ...)  trl.DPOTrainer(model, tokenizer, rows, args, ...)
 optimum      optimum.tilt  optimum.frontier  optimum.best_of_n: exact, where all completions can be listed
 types        types.source(chances, rewards, length): long texts of independent symbols, exact by counting
 """
@@ -14,7 +18,10 @@ import importlib
 _HOME = {"gold": "preferences"}
 _HOME |= dict.fromkeys("read_preferences write_preferences as_trl".split(), "preference_files")
 _HOME |= {"reinforce": "kl_reinforce", "ppo": "token_ppo"}  # a module named like its function would hide it
-__all__ = sorted([*_HOME, "losses", "optimum", "preferences", "types"])
+_HOME |= {"dpo": "direct_preferences", "best_of_n": "best_samples", "expected_best": "best_samples"}
+_HOME |= dict.fromkeys("RewardModel bag_of_words fit_reward".split(), "reward_models")
+_HOME |= dict.fromkeys("Judge fit_judge".split(), "judges")
+__all__ = sorted([*_HOME, "judges", "losses", "optimum", "preferences", "trl", "types"])
 
 
 def __getattr__(name: str):
