@@ -1,0 +1,87 @@
+"""Policies beside the optimum of the same KL, and best-of-n on long texts: what `alignment_asymptotics` measures.
+
+>>> from rlkit.rlhf import asymptotics, optimum, types
+>>> source = types.source(chances=(0.5, 0.3, 0.2), rewards=(0.0, 1.0, 2.5), length=20)
+>>> found = asymptotics.beside_optimum(optimum.best_of_n(*source, 20), *source)
+>>> round(found["lacks"], 4), round(found["beta"] * found["apart"], 4)
+(0.7563, 0.7563)
+"""
+
+import functools
+import math
+
+import numpy as np
+import torch
+
+from rlkit import checks, lm
+from rlkit.lm import exact
+from rlkit.lm.tasks.style import rewards as gold_rewards
+from rlkit.rlhf import optimum, selection, types
+
+TASK = lm.tasks.style()
+
+
+def beside_optimum(log_p: torch.Tensor, log_prior: torch.Tensor, reward: torch.Tensor) -> dict:
+    """A policy beside the tilt of the same KL; log_p, log_prior, reward [N] -> name -> float.
+
+    kl: KL(pi || pi_0), nats; base, reward, optimum: expected reward of pi_0, of pi and of that tilt; lacks: optimum -
+    reward; and, where a tilt of that KL exists, its beta and apart = KL(pi || tilt), with lacks = beta apart. Beyond
+    -log of pi_0's mass on the largest reward there is none, and the optimum is that reward.
+    """
+    kl = optimum.kl(log_p, log_prior).item()
+    (base, _), (own, _) = types.moments(log_prior, reward), types.moments(log_p, reward)
+    found = {"kl": kl, "base": base, "reward": own, "optimum": reward.max().item()}
+    if 0 < kl < -log_prior[reward == reward.max()].logsumexp(0).item() - 1e-9:
+        beta = optimum.beta_at(log_prior, reward, kl)
+        tilt = optimum.tilt(log_prior, reward, beta)
+        found |= {"optimum": types.moments(tilt, reward)[0], "beta": beta, "apart": optimum.kl(log_p, tilt).item()}
+    elif kl <= 0:
+        found["optimum"] = base
+    return found | {"lacks": found["optimum"] - own}
+
+
+def random_source(seed: int) -> tuple:
+    """(chances, rewards, delta) of three symbols: Dirichlet(2, 2, 2), uniform scaled to 0 to 1, and 0.03 to 0.5 times
+    the KL per symbol of the best text."""
+    rng = np.random.default_rng(checks.seed(seed))
+    p, r = rng.dirichlet([2, 2, 2]), rng.random(3)
+    return p / p.sum(), (r - r.min()) / np.ptp(r), -rng.uniform(0.03, 0.5) * math.log(p[r.argmax()])
+
+
+def long_texts(chances, rewards, length: int, delta: float, temperatures=()) -> list:
+    """One row per policy on texts of `length` symbols (`types.source`), best-of-N with N = exp(delta length) first.
+
+    Each has the fields of `beside_optimum` and policy, length, delta. Best-of-N also has gap and far, its distance in
+    expected reward and KL(best-of-N || tilt) to the tilt of KL = log N; formula, what `types.lag` says of gap; spread
+    and narrow, the standard deviation of the reward under that tilt and under best-of-N; bound, log N - (N - 1) / N.
+    Then the best share exp(-KL of best-of-N), and each temperature, which looks at no reward.
+    """
+    source, N = types.source(chances, rewards, length), math.exp(delta * length)
+    best, beta = optimum.best_of_n(*source, N), optimum.beta_at(*source, delta * length)
+    tilt = optimum.tilt(*source, beta)
+    (most, spread), (own, narrow) = types.moments(tilt, source[1]), types.moments(best, source[1])
+    row = {"policy": "best of N", "gap": most - own, "far": optimum.kl(best, tilt).item()}
+    row |= {"formula": types.lag(spread, beta), "spread": spread, "narrow": narrow}
+    found = [row | {"bound": optimum.best_of_n_bound(N)} | beside_optimum(best, *source)]
+    laws = {"best share": selection.best_share(*source, math.exp(-found[0]["kl"]))}
+    for temperature in temperatures:
+        scaled = np.array(chances) ** (1 / checks.positive("temperature", temperature))
+        laws[f"temperature {temperature}"] = types.source(scaled / scaled.sum(), rewards, length)[0]
+    found += [{"policy": name} | beside_optimum(law, *source) for name, law in laws.items()]
+    return [one | {"length": length, "delta": delta} for one in found]
+
+
+@functools.lru_cache(maxsize=8)
+def listed(number: int) -> tuple:
+    """All answers of "xs-style" to problem `number` of `problems()`: (policy, log chances [N], gold rewards [N])."""
+    problem = problems()[checks.count("number", number)]
+    policy = exact.NetworkPolicy(*lm.load("xs-style"), problem.prompt, TASK.max_new_tokens)
+    gold = torch.tensor(gold_rewards(TASK, problem, policy.ids)).round(decimals=9)  # equal sums stay equal
+    with torch.no_grad():
+        return policy, selection.tempered(policy, 1.0), gold
+
+
+@functools.lru_cache(maxsize=1)
+def problems() -> tuple:
+    """The six problems of the task with the short lexicon."""
+    return tuple(TASK.problems(6, 0, "all"))

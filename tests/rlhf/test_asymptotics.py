@@ -1,0 +1,66 @@
+"""The distance to the optimum, against its definition; long texts and the listed model, against known values."""
+
+import doctest
+import math
+
+import pytest
+import torch
+
+from rlkit import lm
+from rlkit.lm import exact
+from rlkit.rlhf import asymptotics, optimum, types
+
+P, R = (0.5, 0.3, 0.2), (0.0, 1.0, 2.5)
+
+
+def test_the_example_of_the_module():
+    assert doctest.testmod(asymptotics).failed == 0
+
+
+def test_what_any_policy_lacks_is_beta_times_its_distance():
+    generator = torch.Generator().manual_seed(0)
+    prior, other, reward = torch.randn(3, 40, generator=generator, dtype=torch.float64)
+    for mix in (0.1, 0.5, 1.0):
+        law = (prior.log_softmax(-1) + mix * other).log_softmax(-1)
+        found = asymptotics.beside_optimum(law, prior.log_softmax(-1), reward)
+        assert found["lacks"] > 0 and found["lacks"] == pytest.approx(found["beta"] * found["apart"], rel=1e-6)
+
+
+def test_the_tilt_lacks_nothing_the_base_neither_and_beyond_the_last_tilt_the_best_reward_is_the_measure():
+    source = types.source(P, R, 10)
+    tilted = asymptotics.beside_optimum(optimum.tilt(*source, 1.7), *source)
+    assert tilted["lacks"] == pytest.approx(0, abs=1e-9) and tilted["beta"] == pytest.approx(1.7)
+    assert asymptotics.beside_optimum(source[0], *source)["lacks"] == pytest.approx(0, abs=1e-9)
+    greedy = types.source((0.5**50, 0.3**50, 1 - 0.5**50 - 0.3**50), R, 10)[0]  # nearly always the best text
+    beyond = asymptotics.beside_optimum(greedy, source[0], -source[1])  # by the reverse reward
+    assert beyond["optimum"] == 0 and beyond["lacks"] == pytest.approx(25) and "beta" not in beyond
+
+
+def test_long_texts_have_the_numbers_of_the_atlas():
+    first, share, cold = asymptotics.long_texts(P, R, 120, 0.05, temperatures=[0.5])
+    assert first["gap"] / 120 == pytest.approx(0.046, abs=5e-4) and first["far"] / 120 <= 0.012
+    assert first["bound"] == pytest.approx(6 - 1 + math.exp(-6)) and 0.99 < first["kl"] / first["bound"] < 1
+    assert first["narrow"] < first["spread"] / 2
+    assert share["lacks"] > first["lacks"] > 0 and share["kl"] == pytest.approx(first["kl"], rel=0.02)
+    assert cold["reward"] < cold["base"] and cold["policy"] == "temperature 0.5"
+
+
+def test_random_sources_are_their_seeds():
+    p, r, delta = asymptotics.random_source(3)
+    assert p.sum() == pytest.approx(1) and (r.min(), r.max()) == (0, 1)
+    assert 0 < delta < -0.5 * math.log(p[r.argmax()]) + 1e-12
+    assert (p == asymptotics.random_source(3)[0]).all() and (p != asymptotics.random_source(4)[0]).any()
+
+
+def test_the_listed_model_adds_up_and_gold_has_ties():
+    policy, prior, gold = asymptotics.listed(0)
+    assert prior.exp().sum().item() == pytest.approx(1, abs=1e-6) and len(prior) == 66_430
+    assert len(gold.unique()) < 100 and gold.max().item() == 2
+    texts = exact.texts(policy, lm.load("xs-style")[1])
+    problem = asymptotics.problems()[0]
+    for i in (0, 17, 4_000, 66_429):
+        assert gold[i].item() == pytest.approx(asymptotics.TASK.reward(asymptotics.TASK.verify(problem, texts[i])))
+
+
+def test_there_are_six_problems():
+    assert len({problem.prompt for problem in asymptotics.problems()}) == 6
