@@ -8,10 +8,8 @@ import copy
 import pytest
 import torch
 
-from rlkit import lm, paths
+from rlkit import lm, paths, rlhf
 from rlkit.rlhf import preferences
-from rlkit.rlhf.dpo import dpo
-from rlkit.rlhf.reward_models import RewardModel, bag_of_words, fit_reward
 from rlkit.runs import Run
 
 trl = pytest.importorskip("trl")
@@ -50,7 +48,7 @@ def settings(kind, **options):
 
 def scorer(**how):
     model, tokenizer = lm.load("xs-style", **how)
-    return RewardModel(model, tokenizer, max_new_tokens=LENGTH)
+    return rlhf.RewardModel(model, tokenizer, max_new_tokens=LENGTH)
 
 
 def by_reward(rows, model=None, held_out=None, run="reward", callbacks=None, **options):
@@ -120,7 +118,7 @@ def test_messages_go_through_the_chat_template_and_a_text_that_would_skip_it_is_
 
 def test_the_reward_is_read_at_the_sampled_end_where_transformers_reads_one_token_too_early():
     model, tokenizer = lm.load("xs-style")
-    mine = RewardModel(model, tokenizer, max_new_tokens=LENGTH)
+    mine = rlhf.RewardModel(model, tokenizer, max_new_tokens=LENGTH)
     torch.nn.init.normal_(mine.head, generator=torch.Generator().manual_seed(0))
     drawn = lm.sample(model, tokenizer, ["moon sings"], 32, LENGTH, seed=0)
     whole = [torch.cat([drawn.prompt_ids[0], row[mask]]) for row, mask in zip(drawn.ids, drawn.mask, strict=True)]
@@ -152,7 +150,7 @@ def test_reward_trainer_makes_the_steps_of_the_kits_own_fit(rows):
     torch.nn.init.normal_(mine.head, generator=torch.Generator().manual_seed(0))
     theirs.load_state_dict(mine.state_dict())
     run = trained(by_reward(rows, theirs)).run
-    steps = list(fit_reward(mine, rows, steps=3, learning_rate=3e-3, batch=48))
+    steps = list(rlhf.fit_reward(mine, rows, steps=3, learning_rate=3e-3, batch=48))
     close(run, steps, ["loss", "accuracy", "margin", "gradient_norm"])
     for name, p in mine.named_parameters():
         torch.testing.assert_close(theirs.get_parameter(name), p, rtol=0, atol=1e-4, msg=name)
@@ -163,7 +161,7 @@ def test_dpo_trainer_makes_the_steps_of_the_kits_own_dpo(rows, lora):
     mine, theirs = (lm.load("xs-style", lora=lora, seed=3) for _ in range(2))
     run = trained(by_dpo(rows, theirs)).run
     how = {"beta": 0.2, "steps": 3, "learning_rate": 3e-3, "batch": 48, "max_new_tokens": LENGTH}
-    steps = list(dpo(*mine, rows, **how))
+    steps = list(rlhf.dpo(*mine, rows, **how))
     close(run, steps, ["loss", "margin", "chosen_change", "rejected_change", "gradient_norm"])
     found, expected = series(run, "accuracy"), [step.metrics["accuracy"] for step in steps]
     assert found == pytest.approx([0.0, *expected[1:]], abs=1e-6) and expected[0] == 0.5  # at first all are ties
@@ -292,7 +290,9 @@ def test_bad_arguments_are_named_in_one_line(rows):
         assert "\n" not in str(error.value)
 
     model, tokenizer = lm.load("xs-style")
-    refused("model=.*: must be an rlhf.RewardModel", by_reward, rows, bag_of_words(tokenizer, max_new_tokens=LENGTH))
+    refused(
+        "model=.*: must be an rlhf.RewardModel", by_reward, rows, rlhf.bag_of_words(tokenizer, max_new_tokens=LENGTH)
+    )
     refused("model='xs-style': must be a loaded model", by_dpo, rows, ("xs-style", tokenizer))
     refused("args.max_length=4: must be None or at least 7", by_dpo, rows, max_length=4)
     refused("args.pad_token='the': must be None", by_dpo, rows, pad_token="the")
