@@ -123,8 +123,8 @@ def ppo(
     of a value (units of reward). discount, trace_decay: gamma and lambda of `ppo_losses.gae`. whiten: advantages.
     group_size: from 1; no advantage compares completions. prefixes: dataset resets (DR-PO, arXiv 2404.08495).
 
-    Metrics besides: value_loss (before the critic's steps), explained_variance: of returns by the values that advantages
-    were taken with. Logged rows: advantage, the mean over tokens; token_advantages, values, a number for each token.
+    Metrics besides: value_loss (before the critic's steps); explained_variance: of returns, by the values that
+    advantages were taken with. Logged rows: advantage, the mean over tokens; token_advantages and values, one a token.
     """
     given = {"steps": steps, "problems": problems, "prompts_per_step": prompts_per_step, "group_size": group_size}
     given |= {"seed": seed, "micro_batch": micro_batch, "log_rollouts_every": log_rollouts_every}

@@ -182,7 +182,7 @@ def test_padding_is_never_read():
         advantages, returns = ppo_losses.gae(paid, values, mask, 1.0, 0.9)
         white = ppo_losses.whiten(torch.where(mask, advantages, hole), mask)
         old = torch.where(mask, leaf.detach() + 0.05, hole)
-        loss, ratio, clipped = ppo_losses.policy_loss(leaf, old, torch.where(mask, white, hole), mask, 0.2)
+        loss, _, clipped = ppo_losses.policy_loss(leaf, old, torch.where(mask, white, hole), mask, 0.2)
         critic = ppo_losses.value_loss(v, values - 0.1, torch.where(mask, returns, hole), mask, 0.2)
         (loss.sum() + critic.sum()).backward()
         assert not loss[~mask].any() and not critic[~mask].any() and not clipped[~mask].any()
