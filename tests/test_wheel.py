@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("wheel")]
 
-TORCH = ("rlkit.lm", "rlkit.model_based", "rlkit.offline", "rlkit.rlvr")  # these need it
+TORCH = ("rlkit.lm", "rlkit.model_based", "rlkit.offline", "rlkit.rlhf", "rlkit.rlvr")  # these need it
 GYMNASIUM = {"rlkit.envs.gym"}  # the worlds themselves do not
 OUTSIDE = f"""
 import importlib, pkgutil, sys

@@ -8,7 +8,8 @@ from nbclient import NotebookClient
 from tests.notebooks import template
 
 # Chapters of networks take longer; so do papers whose notebook says why, under "Knobs".
-LIMITS = {"00_start_here": 60, "00_grpo": 180, "00_nsr": 180, "00_offline": 180, "00_model_based": 180, "00_": 90}
+LIMITS = {"00_start_here": 60, "00_grpo": 180, "00_nsr": 180, "00_offline": 180, "00_model_based": 180}
+LIMITS |= {"00_rlhf": 180, "00_": 90}
 LIMITS |= {"qlora_costs": 90, "qlora_": 180}  # guides: a whole training of a 4-bit model, and its controls
 LIMITS |= dict.fromkeys(("echo_chamber", "limit_of_rlvr", "nft", "nsr", "one_shot_rlvr"), 120)
 LIMITS |= dict.fromkeys(("dual_rl", "neorl2", "riql", "ss_orl", "traj_weighting"), 120)
