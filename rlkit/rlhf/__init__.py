@@ -7,6 +7,7 @@ rewards      RewardModel(model, tokenizer, ...)  bag_of_words(tokenizer, ...)  f
 losses       losses.bradley_terry  losses.dpo  losses.ipo
 learners     reinforce(model, tokenizer, task, reward, beta=, ...)  ppo(...)
              dpo(model, tokenizer, rows, beta=, ...)  best_of_n(model, tokenizer, problems, reward, n=, ...)
+fixed texts  offline_texts.learn(...): weighted likelihoods  offline_texts.fit_values(...)  offline_texts.tested(...)
 TRL          trl.RewardTrainer(reward_model, rows, args, ...)  trl.DPOTrainer(model, tokenizer, rows, args, ...)
 optimum      optimum.tilt  optimum.frontier  optimum.best_of_n: exact, where all completions can be listed
 types        types.source(chances, rewards, length): long texts of independent symbols, exact by counting
@@ -21,7 +22,7 @@ _HOME |= {"reinforce": "kl_reinforce", "ppo": "token_ppo"}  # a module named lik
 _HOME |= {"dpo": "direct_preferences", "best_of_n": "best_samples", "expected_best": "best_samples"}
 _HOME |= dict.fromkeys("RewardModel bag_of_words fit_reward".split(), "reward_models")
 _HOME |= dict.fromkeys("Judge fit_judge".split(), "judges")
-__all__ = sorted([*_HOME, "judges", "losses", "optimum", "preferences", "trl", "types"])
+__all__ = sorted([*_HOME, "judges", "losses", "offline_texts", "optimum", "preferences", "trl", "types"])
 
 
 def __getattr__(name: str):
