@@ -16,6 +16,7 @@ from rlkit.widgets.memory_gauge import MemoryGauge
 from rlkit.widgets.one_log import one_log
 from rlkit.widgets.pass_at_k import PassAtK
 from rlkit.widgets.playground import BanditPlayground
+from rlkit.widgets.preference_labeller import PreferenceLabeller
 from rlkit.widgets.rates import rate_panels, rates
 from rlkit.widgets.tables import PapersTable, RunTable
 from rlkit.widgets.value_divergence import value_divergence
@@ -33,6 +34,7 @@ __all__ = [
     "MemoryGauge",
     "PapersTable",
     "PassAtK",
+    "PreferenceLabeller",
     "RewardCurves",
     "RunTable",
     "SampleInspector",
