@@ -84,9 +84,10 @@ def dpo(
 def expected_loss(policy, reference, rewards, beta: float, loss: str = "sigmoid") -> torch.Tensor:
     """The loss on the population of preferences of an enumerable policy, differentiable: no pair is sampled.
 
-    sum over a, b of pi_ref(a) pi_ref(b) sigmoid(r(a) - r(b)) loss(a chosen, b rejected): both completions are drawn
-    from the reference and a Bradley-Terry annotator with rewards r [N] chooses. For "sigmoid" its minimum is the
-    closed form pi_ref exp(r / beta) / Z. N^2 terms, for small trees; policy, reference: of `rlkit.lm.exact`.
+    2 sum over a, b of pi_ref(a) pi_ref(b) sigmoid(r(a) - r(b)) loss(a chosen, b rejected): both completions are drawn
+    from the reference, a Bradley-Terry annotator with rewards r [N] chooses, and the 2 is there because a may be either
+    of the two. For "sigmoid" its minimum is the closed form pi_ref exp(r / beta) / Z. N^2 terms, for small trees;
+    policy, reference: of `rlkit.lm.exact`. Raises ValueError for rewards of another shape, beta or loss.
     """
     objective = LOSSES[checks.one_of("loss", loss, tuple(LOSSES))]
     logp = exact.log_probabilities(policy).sum(-1)  # [N]
@@ -96,5 +97,5 @@ def expected_loss(policy, reference, rewards, beta: float, loss: str = "sigmoid"
     if rewards.shape != logp.shape:
         raise ValueError(f"rewards of shape {tuple(rewards.shape)}: must be [{len(logp)}], one per completion")
     chosen, rejected = (index.flatten() for index in torch.meshgrid(*[torch.arange(len(logp))] * 2, indexing="ij"))
-    weight = (frozen[chosen] + frozen[rejected]).exp() * (rewards[chosen] - rewards[rejected]).sigmoid()
+    weight = 2 * (frozen[chosen] + frozen[rejected]).exp() * (rewards[chosen] - rewards[rejected]).sigmoid()
     return (weight * objective(logp[chosen], logp[rejected], frozen[chosen], frozen[rejected], beta)).sum()
