@@ -85,3 +85,55 @@ def listed(number: int) -> tuple:
 def problems() -> tuple:
     """The six problems of the task with the short lexicon."""
     return tuple(TASK.problems(6, 0, "all"))
+
+
+def lottery(number: int, seed: int) -> torch.Tensor:
+    """A standard normal reward for each answer to a problem, [N] float64: no sum over words, and without ties."""
+    size = len(listed(number)[1])
+    return torch.tensor(np.random.default_rng([checks.seed(seed), checks.count("number", number)]).normal(size=size))
+
+
+def answers(number: int, *, draws, shares, temperatures, seeds, lottery_draws: int = 16) -> list:
+    """One row per policy among the listed answers to a problem: number, paid_by, seed, policy, knob, `beside_optimum`.
+
+    Paid by gold (seed -1): best-of-N for each N of draws, best share and temperature. Paid by a lottery for each seed:
+    best-of-N with N = lottery_draws. knob: N, the share, the temperature.
+    """
+    policy, prior, gold = listed(number)
+    laws = [("best of N", N, optimum.best_of_n(prior, gold, N)) for N in draws]
+    laws += [("best share", share, selection.best_share(prior, gold, share)) for share in shares]
+    with torch.no_grad():
+        laws += [("temperature", t, selection.tempered(policy, t)) for t in temperatures]
+    laws = [("gold", -1, gold, *law) for law in laws]
+    for seed in seeds:
+        prize = lottery(number, seed)
+        best = optimum.best_of_n(prior, prize, lottery_draws)
+        laws.append(("lottery", seed, prize, "best of N", lottery_draws, best))
+    return [
+        {"number": number, "paid_by": payer, "seed": seed, "policy": name, "knob": knob}
+        | ({"bound": optimum.best_of_n_bound(knob)} if name == "best of N" else {})
+        | beside_optimum(law, prior, reward)
+        for payer, seed, reward, name, knob, law in laws
+    ]
+
+
+def at_equal_kl(log_prior: torch.Tensor, reward: torch.Tensor, n: float) -> dict:
+    """name -> log law [N] of best-of-n, of the tilt and of the best share with its KL (as near as ties allow), and of
+    the base."""
+    best = optimum.best_of_n(log_prior, reward, n)
+    kl = optimum.kl(best, log_prior).item()
+    tilt = optimum.tilt(log_prior, reward, optimum.beta_at(log_prior, reward, kl))
+    share = selection.best_share(log_prior, reward, math.exp(-kl))
+    return {"optimum": tilt, "best of N": best, "best share": share, "base": log_prior}
+
+
+def by_reward(log_p: torch.Tensor, log_prior: torch.Tensor, reward: torch.Tensor, points: int = 200) -> tuple:
+    """(rewards, ln how much likelier than in the base, chance of at most this reward), at most `points` numbers each.
+
+    For a policy that looks at a text's reward and chance alone; of each reward one text is asked.
+    """
+    levels, level = reward.unique(return_inverse=True)  # rising
+    member = torch.zeros(len(levels), dtype=torch.long).scatter(0, level, torch.arange(len(level)))
+    upto = torch.zeros(len(levels), dtype=log_p.dtype).index_add(0, level, log_p.exp()).cumsum(0)
+    at = torch.linspace(0, len(levels) - 1, min(len(levels), checks.positive_int("points", points))).long()
+    return tuple(x[at].numpy() for x in (levels, (log_p - log_prior)[member], upto))

@@ -52,6 +52,7 @@ def test_random_sources_are_their_seeds():
     assert (p == asymptotics.random_source(3)[0]).all() and (p != asymptotics.random_source(4)[0]).any()
 
 
+@pytest.mark.slow
 def test_the_listed_model_adds_up_and_gold_has_ties():
     policy, prior, gold = asymptotics.listed(0)
     assert prior.exp().sum().item() == pytest.approx(1, abs=1e-6) and len(prior) == 66_430
@@ -64,3 +65,33 @@ def test_the_listed_model_adds_up_and_gold_has_ties():
 
 def test_there_are_six_problems():
     assert len({problem.prompt for problem in asymptotics.problems()}) == 6
+
+
+@pytest.mark.slow
+def test_answers_have_the_exact_numbers():
+    rows = asymptotics.answers(0, draws=[2, 64], shares=[0.5], temperatures=[1.0], seeds=[3, 4])
+    two, many, share, same, *prizes = rows
+    assert two["kl"] < two["bound"] == pytest.approx(math.log(2) - 0.5) and two["lacks"] > 0
+    _, prior, gold = asymptotics.listed(0)
+    best = gold == gold.max()
+    mass = prior[best].exp().sum().item()
+    assert many["reward"] == pytest.approx(2, abs=1e-3) and many["kl"] == pytest.approx(-math.log(mass), abs=0.02)
+    assert many["bound"] - many["kl"] > 0.5  # ties
+    assert share["knob"] == 0.5 and share["kl"] == pytest.approx(math.log(2), abs=0.05)
+    assert same["policy"] == "temperature" and same["kl"] == pytest.approx(0, abs=1e-6)
+    assert [row["seed"] for row in prizes] == [3, 4] and prizes[0]["reward"] != prizes[1]["reward"]
+    assert all(row["bound"] - 0.1 < row["kl"] < row["bound"] for row in prizes)  # no ties, but some likely texts
+
+
+def test_the_optimum_is_a_straight_line_over_the_reward_and_best_of_n_stays_below_ln_n():
+    source = types.source(P, R, 20)
+    laws = asymptotics.at_equal_kl(*source, 16)
+    kls = {name: optimum.kl(law, source[0]).item() for name, law in laws.items()}
+    assert kls["optimum"] == pytest.approx(kls["best of N"], abs=1e-8) and kls["base"] == 0
+    assert kls["best share"] == pytest.approx(kls["best of N"], rel=0.05)
+    levels, ratio, upto = asymptotics.by_reward(laws["optimum"], *source)
+    beta = optimum.beta_at(*source, kls["optimum"])
+    slopes = (ratio[1:] - ratio[:-1]) / (levels[1:] - levels[:-1])
+    assert slopes.tolist() == pytest.approx([1 / beta] * len(slopes)) and upto[-1] == pytest.approx(1)
+    assert asymptotics.by_reward(laws["best of N"], *source)[1].max() < math.log(16)
+    assert len(asymptotics.by_reward(laws["base"], *source, points=7)[0]) == 7
