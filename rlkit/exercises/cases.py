@@ -442,6 +442,20 @@ def _best_of_n_law(rng):
     return cases
 
 
+def _two_divergences(rng):
+    log = np.log
+    cases = [
+        (log([0.5, 0.5]), log([0.5, 0.5]), np.array([0.0, 0.0]), 1.0),  # the optimum is the start: both are 0
+        (log([0.5, 0.5]), log([0.5, 0.5]), np.array([0.0, 1.0]), 1.0),
+        (log([0.9, 0.1]), log([0.2, 0.8]), np.array([0.0, -2.0]), 0.5),
+        (log([0.25, 0.75]), log([0.5, 0.5]), np.array([-1000.0, -1001.0]), 1.0),  # exp(-1000) is 0
+    ]
+    for size in (*rng.integers(2, 6, size=30), 10):
+        pi, prior = (log(rng.dirichlet(np.ones(size)) * 0.9 + 0.1 / size) for _ in range(2))
+        cases.append((pi, prior, -rng.exponential(2.0, size).round(2), float(rng.choice([0.25, 1.0]))))
+    return cases
+
+
 EXERCISES = {
     "bandits/incremental_mean": Exercise("rlkit.bandits.policies:incremental_mean", _incremental_mean),
     "bandits/ucb_index": Exercise("rlkit.bandits.ucb:ucb_index", _ucb_index),
@@ -474,6 +488,7 @@ EXERCISES = {
     "one-shot-rlvr/historical_variance": Exercise("rlkit.rlvr.history:historical_variance", _historical_variance),
     "pdg-control/guarded_catch": Exercise("rlkit.envs.fishery:guarded_catch", _guarded_catch),
     "rlhf/best_of_n_law": Exercise("rlkit.exercises.references:best_of_n_law", _best_of_n_law),
+    "rlhf/two_divergences": Exercise("rlkit.exercises.references:two_divergences", _two_divergences),
     "riql/huber_slope": Exercise("rlkit.exercises.references:huber_slope", _huber_slope),
     "ss-orl/lagged_action": Exercise("rlkit.exercises.references:lagged_action", _lagged_action),
     "stitching/after_swap": Exercise("rlkit.exercises.references:after_swap", _after_swap),

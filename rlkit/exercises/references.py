@@ -213,3 +213,14 @@ def best_of_n_law(prior, reward, n):
     no_better = (prior * (reward <= reward[:, None])).sum(axis=1)
     worse = (prior * (reward < reward[:, None])).sum(axis=1)
     return prior * (no_better**n - worse**n) / (no_better - worse)
+
+
+def two_divergences(log_pi, log_prior, reward, beta):
+    """[KL(pi || pi*), KL(pi* || pi)] in nats, pi* = pi_0 exp(reward / beta) / Z; log_pi, log_prior, reward [N] -> [2].
+
+    Source: Korbak, Perez and Buckley 2022 (arXiv 2205.11275), equations 5 to 7; `rlkit.rlhf.optimum` in torch.
+    """
+    log_star = log_prior + reward / beta
+    log_star = log_star - log_star.max()
+    log_star = log_star - np.log(np.exp(log_star).sum())
+    return np.array([np.exp(log_pi) @ (log_pi - log_star), np.exp(log_star) @ (log_star - log_pi)])

@@ -208,3 +208,15 @@ def test_best_of_n_law_is_the_exact_one():
     for prior, reward, n in EXERCISES["rlhf/best_of_n_law"].cases(np.random.default_rng(0)):
         expected = optimum.best_of_n(torch.tensor(prior).log(), torch.tensor(reward), n).exp()
         np.testing.assert_allclose(references.best_of_n_law(prior, reward, n), expected.numpy(), rtol=1e-9)
+
+
+def test_two_divergences_are_those_of_the_exact_optimum():
+    from rlkit.exercises.cases import EXERCISES
+    from rlkit.rlhf import optimum
+
+    for log_pi, log_prior, reward, beta in EXERCISES["rlhf/two_divergences"].cases(np.random.default_rng(0)):
+        pi, prior = torch.tensor(log_pi), torch.tensor(log_prior)
+        star = optimum.tilt(prior, torch.tensor(reward), float(beta))
+        expected = [optimum.kl(pi, star).item(), optimum.kl(star, pi).item()]
+        found = references.two_divergences(log_pi, log_prior, reward, beta)
+        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
