@@ -68,7 +68,7 @@ def test_its_expected_gradient_is_that_of_the_objective():
 def test_at_the_optimum_there_is_no_noise():
     """R = r - beta log(pi* / pi_0) is beta log Z for every completion, so every advantage of a batch is 0."""
     model, tokenizer = listed.fresh()
-    policy, prior, rewards, best = listed.optimal(model, tokenizer)
+    _, prior, rewards, best = listed.optimal(model, tokenizer)
     some = torch.tensor([0, 3, 17, 40, 41, 84])
     mask = torch.ones(6, 1, dtype=torch.bool)
     paid = penalised(rewards[some][None], best[some, None], prior[some, None], mask, listed.BETA)
