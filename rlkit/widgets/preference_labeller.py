@@ -70,7 +70,7 @@ class PreferenceLabeller:
             "undo": show.button("Undo", lambda: self._click("undo"), "Take the last answer back (U)", "rlkit-undo"),
         }
         self.numbers = show.labelled(widgets.Checkbox, "show answers as table", indent=False, layout={"width": "auto"})
-        self.status, self.pair, self.twin = widgets.HTML(), widgets.HTML(layout={"width": "100%"}), widgets.HTML()
+        self.status, self.pair, self.twin = widgets.HTML(), widgets.HTML(layout={"width": "auto"}), widgets.HTML()
         self.status.add_class("rlkit-status")
         self._keys = widgets.HTML(f'{show.note(HINT)}<style onload="{escape(_ON_LOAD)}">{_STYLE}</style>')
         children = [self.pair, show.row(*self.buttons.values()), self._keys, self.status, self.numbers, self.twin]

@@ -41,6 +41,7 @@ def test_mouse_and_keys_answer_and_no_key_reaches_jupyterlab(page, lab, notebook
     status = box.locator(".rlkit-status")
     expect(status).to_contain_text("0 of 8 answered", timeout=60_000)
     expect(box).to_have_attribute("data-lm-suppress-shortcuts", "true")
+    expect(box).to_have_css("outline-style", "none")
     cells = page.locator(".jp-Notebook .jp-Cell").count()
 
     def after(answered, act):
@@ -51,6 +52,7 @@ def test_mouse_and_keys_answer_and_no_key_reaches_jupyterlab(page, lab, notebook
     after(1, box.locator(".rlkit-b").click)
     after(2, lambda: page.keyboard.press("a"))  # while the button that was clicked has the focus
     box.get_by_text("Prompt", exact=True).click()  # a click on the text gives the frame the focus
+    expect(box).to_have_css("outline-style", "solid")
     after(3, lambda: page.keyboard.press("ArrowLeft"))
     after(4, lambda: page.keyboard.press("ArrowRight"))
     after(5, lambda: page.keyboard.press("b"))
