@@ -9,6 +9,8 @@ be wrong about them in their own way. The vocabulary is the lexicon and <eos>, n
 66,430 completions of a prompt can be listed.
 """
 
+import functools
+
 import numpy as np
 
 from rlkit import checks
@@ -97,7 +99,8 @@ def parts_of(problem: Problem, ids) -> dict:
     kinds = np.concatenate([edge, table[ids], edge], axis=1)  # [N, T + 2]
     pairs = _allowed()[kinds[:, :-1], kinds[:, 1:]] & np.concatenate([np.ones((N, 1), bool), inside], axis=1)
     fluency = np.where(length > 0, pairs.sum(1) / (length + 1), 0.0)
-    free = np.isin(table[ids], [_CLASSES.index("D"), _CLASSES.index("C")])
+    own = kinds[:, 1:-1]  # [N, T]
+    free = (own == _CLASSES.index("D")) | (own == _CLASSES.index("C"))
     earlier = ids[:, :, None] == ids[:, None, :]  # [N, T, T]
     seen = np.tril(np.ones(earlier.shape[1:], bool), -1)[None] & earlier
     again = (seen.any(2) & inside & ~free).sum(1)
@@ -120,6 +123,7 @@ def rewards(task: Task, problem: Problem, ids) -> np.ndarray:
     return np.asarray(sum(weight * found[part] for part, weight in task.weights.items() if weight), dtype=float)
 
 
+@functools.cache
 def _allowed() -> np.ndarray:
     """[9, 9] bool: whether the class of the column may follow that of the row; the last of each is start and end."""
     table = np.zeros((len(_CLASSES) + 2, len(_CLASSES) + 2), bool)  # -1 is the last: start and end; -2 fits nowhere
