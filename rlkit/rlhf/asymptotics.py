@@ -137,3 +137,17 @@ def by_reward(log_p: torch.Tensor, log_prior: torch.Tensor, reward: torch.Tensor
     upto = torch.zeros(len(levels), dtype=log_p.dtype).index_add(0, level, log_p.exp()).cumsum(0)
     at = torch.linspace(0, len(levels) - 1, min(len(levels), checks.positive_int("points", points))).long()
     return tuple(x[at].numpy() for x in (levels, (log_p - log_prior)[member], upto))
+
+
+def growth(rows) -> dict:
+    """title -> "delta = ..." -> [[value per length]] of best-of-N in the rows of a run, for `widgets.rate_panels`.
+
+    rows: a table of `long_texts`'s rows with a seed of -1, among others; lengths rise, and may not all be there yet.
+    """
+    rows = rows.reindex(columns=["policy", "seed", "length", "delta", "gap", "far"])
+    parts = rows[(rows["policy"] == "best of N") & (rows["seed"] == -1) & rows["gap"].notna()].groupby("delta")
+    shown = {"reward it lacks / n": ("gap", 1), "KL(best || tilt) / n": ("far", 1), "KL(best || tilt)": ("far", 0)}
+    return {
+        title: {f"delta = {delta}": [(part[what] / part["length"] ** power).tolist()] for delta, part in parts}
+        for title, (what, power) in shown.items()
+    }

@@ -3,6 +3,7 @@
 import doctest
 import math
 
+import pandas as pd
 import pytest
 import torch
 
@@ -95,3 +96,12 @@ def test_the_optimum_is_a_straight_line_over_the_reward_and_best_of_n_stays_belo
     assert slopes.tolist() == pytest.approx([1 / beta] * len(slopes)) and upto[-1] == pytest.approx(1)
     assert asymptotics.by_reward(laws["best of N"], *source)[1].max() < math.log(16)
     assert len(asymptotics.by_reward(laws["base"], *source, points=7)[0]) == 7
+
+
+def test_growth_is_best_of_n_alone():
+    rows = [row | {"seed": -1} for n in (5, 10) for row in asymptotics.long_texts(P, R, n, 0.05)]
+    rows += [rows[0] | {"seed": 3}, {"kind": "cell", "length": 5, "delta": 0.05}]
+    found = asymptotics.growth(pd.DataFrame(rows))
+    assert found["KL(best || tilt)"] == {"delta = 0.05": [[rows[0]["far"], rows[2]["far"]]]}
+    assert found["reward it lacks / n"]["delta = 0.05"][0] == pytest.approx([0.2238, 0.1878], abs=1e-4)
+    assert asymptotics.growth(pd.DataFrame())["KL(best || tilt)"] == {}
