@@ -30,7 +30,7 @@ class Listed:
     def __init__(self, model, tokenizer, task, problems: list | None = None):
         self.task, self.tokenizer = task, tokenizer
         self.problems = sorted(task.problems(6, 0, "all")) if problems is None else list(problems)
-        policy = exact.NetworkPolicy(model, tokenizer, self.problems[0].prompt, task.max_new_tokens)
+        self._policy = policy = exact.NetworkPolicy(model, tokenizer, self.problems[0].prompt, task.max_new_tokens)
         self.ids, self.mask, self.texts = policy.ids, policy.mask, exact.texts(policy, tokenizer)
         self.gold = self.values(task)
         self.log_prior = self.log_probabilities(model).detach()
@@ -49,9 +49,8 @@ class Listed:
         return torch.stack([torch.from_numpy(rewards(task, problem, ids)) for problem in self.problems])
 
     def rewards(self, model) -> torch.Tensor:
-        """What a reward model (anything with `of(prompts, completions)`) gives every completion, [P, N] float64."""
-        given = [model.of([problem.prompt] * len(self.texts), self.texts) for problem in self.problems]
-        return torch.stack([torch.as_tensor(one).double() for one in given])
+        """What a reward model gives every completion, [P, N] float64 (`rlkit.rlhf.reward_models`: its `over`)."""
+        return torch.stack([model.over(self._policy, problem.prompt) for problem in self.problems])
 
     def of(self, log_p: torch.Tensor, **rewards: torch.Tensor) -> dict:
         """Where a policy of these log-probabilities [P, N] stands: kl to the prior (nats a completion), gold, entropy,

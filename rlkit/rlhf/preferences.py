@@ -21,10 +21,10 @@ def gold(task):
 
 
 def pairs(model, tokenizer, task, n: int, *, seed: int, split: str = "all", temperature: float = 1.0) -> tuple:
-    """(problems, a, b): n problems, drawn with repetition, and two different completions of each.
+    """(problems, a, b): n problems, drawn with repetition, and two different completions of each, none of them empty.
 
-    Both are samples of the model; where they came out equal, both are drawn anew, so pairs are those of the model given
-    that they differ. Raises ValueError if after 50 rounds some still do not.
+    Both are samples of the model; where they came out equal, or one is empty, both are drawn anew, so pairs are those
+    of the model given that they are fit to compare. Raises ValueError if after 50 rounds some still are not.
     """
     rng = np.random.default_rng(checks.seed(seed))
     problems = [task.one(rng, split) for _ in range(checks.positive_int("n", n))]
@@ -43,10 +43,12 @@ def pairs(model, tokenizer, task, n: int, *, seed: int, split: str = "all", temp
             )
             for place, i in enumerate(some):
                 found[i] = tuple(drawn.text[2 * place : 2 * place + 2])
-        open_ = [i for i in open_ if found[i][0] == found[i][1]]
+        open_ = [i for i in open_ if found[i][0] == found[i][1] or not all(found[i])]
         if not open_:
             return problems, [a for a, _ in found], [b for _, b in found]
-    raise ValueError(f"model: {len(open_)} of {n} pairs have two equal completions after 50 tries: it is too certain")
+    raise ValueError(
+        f"model: {len(open_)} of {n} pairs have equal or empty completions after 50 tries: it is too certain"
+    )
 
 
 def utilities(annotator, problems: list, completions: list) -> np.ndarray:

@@ -8,7 +8,7 @@ import torch
 
 from rlkit import lm
 from rlkit.lm import tasks
-from rlkit.rlhf import listed, optimum, preferences
+from rlkit.rlhf import listed, optimum, preferences, reward_models
 
 TASK = tasks.style()
 
@@ -56,10 +56,10 @@ def test_no_law_lies_above_the_frontier_of_gold(everything):
     assert hacked["proxy"] > 2.2 and hacked["gold"] < tilts["gold"][-1]
 
 
-def test_a_reward_model_is_asked_text_by_text(everything):
-    class Counts:
-        def of(self, prompts, completions):
-            return torch.tensor([float(len(c.split()) + len(p)) for p, c in zip(prompts, completions, strict=True)])
-
-    given = everything.rewards(Counts())
-    assert given[0, 7].item() == len(everything.texts[7].split()) + len(everything.problems[0].prompt)
+def test_a_reward_model_gives_every_completion_what_it_gives_its_text(base, everything):
+    bag = reward_models.bag_of_words(base[1], max_new_tokens=TASK.max_new_tokens)
+    with torch.no_grad():
+        bag.weight.normal_(generator=torch.Generator().manual_seed(0))
+    given, some = everything.rewards(bag), [0, 7, 400, 60_000]
+    alone = bag.of([everything.problems[2].prompt] * 3, [everything.texts[i] for i in some[1:]])
+    assert given.shape == (6, 66_430) and given[2, some[1:]].tolist() == pytest.approx(alone.tolist(), abs=1e-5)
