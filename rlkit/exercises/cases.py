@@ -202,6 +202,20 @@ def _historical_variance(rng):
     return cases
 
 
+def _text_credit(rng):
+    cases = [
+        (np.array([0.9, 0.5]), np.array([0.7, 0.7]), np.array([1.0, 1.0]), 0.9, 0.0),  # better and worse than the model
+        (np.array([0.9, 0.9, 0.9]), np.array([0.7, 0.7, 0.7]), np.array([0.01, 1.5, 8.0]), 0.9, 0.0),  # both clips
+        (np.array([0.9, 0.5]), np.array([0.7, 0.7]), np.array([3.0, 0.2]), 0.0, 0.0),  # no ratio
+        (np.array([0.75, 0.95, 0.5]), np.array([0.7, 0.7, 0.7]), np.array([1.0, 1.0, 1.0]), 0.0, 0.1),
+    ]
+    for number in (*rng.integers(2, 6, size=30), 10):
+        reward, value = rng.random((2, number)).round(2)
+        ratio = np.exp(rng.normal(0, 1.5, size=number)).round(3)
+        cases.append((reward, value, ratio, float(rng.choice([0.0, 0.2, 0.9])), float(rng.choice([0.0, 0.1, 0.2]))))
+    return cases
+
+
 def _huber_slope(rng):
     cases = [
         (np.array([0.5, -0.5]), 1.0),  # near: as of the squared error
@@ -488,6 +502,7 @@ EXERCISES = {
     "one-shot-rlvr/historical_variance": Exercise("rlkit.rlvr.history:historical_variance", _historical_variance),
     "pdg-control/guarded_catch": Exercise("rlkit.envs.fishery:guarded_catch", _guarded_catch),
     "rlhf/best_of_n_law": Exercise("rlkit.exercises.references:best_of_n_law", _best_of_n_law),
+    "rlhf/text_credit": Exercise("rlkit.exercises.references:text_credit", _text_credit),
     "rlhf/two_divergences": Exercise("rlkit.exercises.references:two_divergences", _two_divergences),
     "riql/huber_slope": Exercise("rlkit.exercises.references:huber_slope", _huber_slope),
     "ss-orl/lagged_action": Exercise("rlkit.exercises.references:lagged_action", _lagged_action),

@@ -224,3 +224,12 @@ def two_divergences(log_pi, log_prior, reward, beta):
     log_star = log_star - log_star.max()
     log_star = log_star - np.log(np.exp(log_star).sum())
     return np.array([np.exp(log_pi) @ (log_pi - log_star), np.exp(log_star) @ (log_star - log_pi)])
+
+
+def text_credit(reward, value, ratio, clip, beta):
+    """max(R - V, 0) clip(ratio, 1 - clip, 1 + clip) - beta: what the gradient of log pi(y | x) is multiplied with when
+    one descends the losses of A-LoL (beta 0) and A-LoL KL (clip 0); arrays [B], clip and beta numbers.
+
+    Source: Baheti et al. 2023 (arXiv 2305.14718), equation 4, and the authors' code.
+    """
+    return np.maximum(reward - value, 0) * np.clip(ratio, 1 - clip, 1 + clip) - beta

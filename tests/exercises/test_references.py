@@ -220,3 +220,17 @@ def test_two_divergences_are_those_of_the_exact_optimum():
         expected = [optimum.kl(pi, star).item(), optimum.kl(star, pi).item()]
         found = references.two_divergences(log_pi, log_prior, reward, beta)
         np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
+
+
+def test_text_credit_is_minus_the_gradient_of_the_loss():
+    from rlkit.exercises.cases import EXERCISES
+
+    for reward, value, ratio, clip, beta in EXERCISES["rlhf/text_credit"].cases(np.random.default_rng(0)):
+        log_reference = torch.tensor(-3.0 - np.arange(len(reward)))
+        logp = (log_reference + torch.tensor(ratio).log()).requires_grad_()
+        weight = (logp - log_reference).detach().exp().clamp(1 - clip, 1 + clip)
+        advantage = torch.tensor(reward - value).clamp(min=0)
+        loss = (-advantage * weight * logp + beta * (logp - log_reference)).sum()
+        (gradient,) = torch.autograd.grad(loss, logp)
+        found = references.text_credit(reward, value, ratio, clip, beta)
+        np.testing.assert_allclose(found, -gradient.numpy(), atol=1e-12)
