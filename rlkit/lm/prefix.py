@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from copy import copy
 
 import torch
+from tokenizers.models import WordLevel
 from torch.nn.functional import one_hot, pad
 from transformers.cache_utils import CacheLayerMixin
 
@@ -51,6 +52,7 @@ def encode(tokenizer, prompts: list, device=None) -> tuple:
     No chat template is applied. Special tokens are added as the tokenizer does, but no second <bos> where the text
     brings its own. Raises ValueError for a prompt without a token.
     """
+    refuse_unknown(tokenizer, prompts)
     bos, rows = tokenizer.bos_token, []
     for i, prompt in enumerate(prompts):
         ids = tokenizer(prompt, add_special_tokens=not (bos and prompt.startswith(bos)))["input_ids"]
@@ -64,6 +66,16 @@ def encode(tokenizer, prompts: list, device=None) -> tuple:
         ids[i, longest - len(row) :] = torch.tensor(row)
         mask[i, longest - len(row) :] = True
     return ids.to(device), mask.to(device)
+
+
+def refuse_unknown(tokenizer, texts: list) -> None:
+    """Raise ValueError for a word that a vocabulary of whole words without <unk> (the style models have one) lacks."""
+    model = getattr(getattr(tokenizer, "backend_tokenizer", None), "model", None)
+    if tokenizer.unk_token is None and isinstance(model, WordLevel):
+        known = tokenizer.get_vocab()
+        unknown = next((word for text in texts for word in text.split() if word not in known), None)
+        if unknown is not None:
+            checks.fail("word", unknown, f"one of this model's {len(known)}: {' '.join(known)}")
 
 
 def padding(tokenizer) -> int:

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from rlkit import checks
+from rlkit.lm import prefix
 from rlkit.runs import Step
 
 SCHEDULES = ("cosine", "constant")
@@ -18,6 +19,7 @@ def encode(tokenizer, pairs: list) -> tuple:
     A row is prompt, completion, <eos>, padding. mask is True where a token is trained on: completion and <eos>, by
     position, so an <eos> counts even where padding has the same id.
     """
+    prefix.refuse_unknown(tokenizer, [text for pair in pairs for text in pair])
     prompts = tokenizer([prompt for prompt, _ in pairs])["input_ids"]
     completions = tokenizer([completion for _, completion in pairs], add_special_tokens=False)["input_ids"]
     rows = [p + c + [tokenizer.eos_token_id] for p, c in zip(prompts, completions, strict=True)]

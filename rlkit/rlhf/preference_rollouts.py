@@ -18,6 +18,7 @@ def as_rollouts(tokenizer, prompts: list, completions: list, max_new_tokens: int
     """
     prompt_ids, prompt_mask = _encode(tokenizer, prompts)
     texts = [text for group in completions for text in group]
+    prefix.refuse_unknown(tokenizer, texts)
     limit, finish = float("inf") if max_new_tokens is None else max_new_tokens, []
     rows = tokenizer(texts, add_special_tokens=False)["input_ids"]
     for text, row in zip(texts, rows, strict=True):

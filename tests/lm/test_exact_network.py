@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from rlkit import lm
-from rlkit.lm import exact, models, tasks
+from rlkit.lm import exact, models, supervised, tasks
 
 TASK = tasks.style()
 WORDS = ("a", "b", "c")
@@ -71,6 +71,14 @@ def test_the_shipped_base_lists_66430_completions_of_each_prompt():
     with torch.no_grad():
         p = exact.probabilities(policy)
     assert len(p) == 66_430 and p.sum().item() == pytest.approx(1, abs=1e-12) and p.min() > 0
+
+
+def test_a_word_that_the_vocabulary_lacks_is_named(small):
+    model, tokenizer, _ = small
+    with pytest.raises(ValueError, match="word='<b>d': must be one of this model's 4: "):
+        lm.sample(model, tokenizer, ["a <b>d"], 2, 3)
+    with pytest.raises(ValueError, match="word='e': must be one of this model's 4: "):
+        supervised.encode(tokenizer, [("a", "b e")])
 
 
 def test_what_cannot_be_listed_is_refused(small):
