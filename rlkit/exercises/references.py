@@ -230,6 +230,6 @@ def text_credit(reward, value, ratio, clip, beta):
     """max(R - V, 0) clip(ratio, 1 - clip, 1 + clip) - beta: what the gradient of log pi(y | x) is multiplied with when
     one descends the losses of A-LoL (beta 0) and A-LoL KL (clip 0); arrays [B], clip and beta numbers.
 
-    Source: Baheti et al. 2023 (arXiv 2305.14718), equation 4, and the authors' code.
+    Source: Baheti et al. 2023 (arXiv 2305.14718) and the authors' code.
     """
     return np.maximum(reward - value, 0) * np.clip(ratio, 1 - clip, 1 + clip) - beta
