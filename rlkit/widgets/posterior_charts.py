@@ -1,0 +1,82 @@
+"""Pictures of policies beside a posterior: what judges let pass, the map of reward and KL, what each policy writes."""
+
+import itertools
+
+import numpy as np
+
+from rlkit import evaluations
+from rlkit.html import table
+from rlkit.rlhf import optimum, posteriors
+from rlkit.widgets import show, svg
+
+DISTANCES = {"KL(pi || pi*)": "reverse", "KL(pi* || pi)": "forward"}
+MARKS = (1 / 16, 1, 4, 16, 256)  # judges: where the frontier has its marks
+WRITTEN = 100_000  # texts of the simulation
+
+
+def passed(world, judges: int) -> str:
+    """The likeliest texts under pi* at beta = 1 / judges, beside those of 100,000 written texts that passed; HTML."""
+    star, rng = world.star(1 / judges), np.random.default_rng(0)
+    chance = (judges * world.reward).exp().numpy()
+    count = rng.binomial(rng.multinomial(WRITTEN, world.log_prior.softmax(0).numpy()), chance)
+    head = ("text", "pi_0, %", "one judge's P(ok), %", "pi*, %", f"of {count.sum():,} that passed, %")
+    rows = []
+    for i in star.topk(8).indices.tolist():
+        shares = (world.log_prior[i].exp(), world.reward[i].exp(), star[i].exp(), count[i] / max(count.sum(), 1))
+        rows.append((world.texts[i], *(f"{100 * float(share):.3g}" for share in shares)))
+    log_z, kl = optimum.log_partition(world.log_prior, world.reward, 1 / judges), optimum.kl(star, world.log_prior)
+    words = f"Z = {float(log_z.exp()):.2g} is the share that passes. Mean reward "
+    words += f"{float(optimum.expected(star, world.reward)):.3f}, KL(pi* || pi_0) = {float(kl):.2f} nats, "
+    words += f"{posteriors.held_by(star)} texts hold 90 % of the mass."
+    plural = "judge" if judges == 1 else "judges"
+    return table(head, rows, f"After {judges:,} {plural}, prompt: {world.prompt}") + show.note(words)
+
+
+def ended(run, seed: int) -> dict:
+    """arm -> the row (kind "end") that it left, of the arms that this seed has finished."""
+    return {row["arm"]: row for row in evaluations.of_kind(run, "end", seed=seed).to_dict("records")}
+
+
+def plane(run, arms, seed: int, world) -> str:
+    """The map of one seed: mean reward over KL(pi || pi_0), the exact frontier, a path for each finished arm."""
+    steps = [np.geomspace(a, b, 13)[1:] for a, b in itertools.pairwise(MARKS)]
+    betas = 1 / np.concatenate([MARKS[:1], *steps])  # 49: the five marks that a line has are at MARKS
+    edge = optimum.frontier(world.log_prior, world.reward, world.reward, betas.tolist())
+    lines = [svg.Line("frontier", *(one.numpy() for one in edge), place=0)]
+    for arm, row in ended(run, seed).items():
+        kl, reward = np.asarray(row["path"]["kl"]), np.asarray(row["path"]["reward"])
+        lines.append(svg.Line(arm, kl, reward, place=1 + list(arms).index(arm)))
+    title = f"Seed {seed}, prompt: {world.prompt}"
+    words = "; ".join(f"{line.label} ends at {line.y[-1]:.3f}, KL {line.x[-1]:.2f}" for line in lines)
+    return svg.chart(lines, title, "KL(pi || pi_0), nats", "mean reward, nats", words, height=420)
+
+
+def distances(run, arms, distance: str, every: int) -> str:
+    """log10 of a distance (a key of DISTANCES) over the steps: the mean over seeds, in a band of one standard error."""
+    lines = []
+    for number, arm in enumerate(arms, 1):
+        paths = [path for path in evaluations.of_kind(run, "end", arm=arm)["path"] if DISTANCES[distance] in path]
+        if paths:
+            values = np.log10(np.maximum([path[DISTANCES[distance]] for path in paths], 1e-4))
+            line = svg.mean_and_error(arm, every * np.arange(values.shape[1]), values)
+            lines.append(line._replace(place=number))
+    words = "; ".join(f"{line.label} ends at {10 ** line.y[-1]:.3f} nats" for line in lines)
+    return svg.chart(lines, f"{distance}, mean over seeds", "step", f"log10 of {distance} in nats", words, height=380)
+
+
+def written(run, seed: int, judges: int, world) -> str:
+    """The ten likeliest texts, with their probability and P(ok), of pi_0, pi* and three learners, side by side; HTML."""
+    number, rows, columns = {text: i for i, text in enumerate(world.texts)}, ended(run, seed), {}
+    for name, log_p in (("pi_0", world.log_prior), (f"pi* {judges}", world.star(1 / judges))):
+        columns[name] = [(world.texts[i], float(log_p[i].exp())) for i in log_p.topk(10).indices.tolist()]
+    columns |= {arm: rows[arm]["likely"] for arm in (f"KL-RL {judges}", f"GDC {judges}", "no KL")}
+    lines = []
+    for likely in columns.values():
+        line = [f"{text} {100 * p:.1f} ({float(world.reward[number[text]].exp()):.2f})" for text, p in likely]
+        lines.append([*line, f"all others {100 * max(0.0, 1 - sum(p for _, p in likely)):.1f}"])
+    best = int(world.reward.argmax())
+    words = f"In percent; in brackets the judge's P(ok). His favourite is '{world.texts[best]}', P(ok) = "
+    words += (
+        f"{float(world.reward[best].exp()):.3f}; pi_0 writes it once in {float((-world.log_prior[best]).exp()):,.0f}."
+    )
+    return table(list(columns), zip(*lines, strict=True), f"Prompt: {world.prompt}") + show.note(words)
