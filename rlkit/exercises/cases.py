@@ -470,6 +470,17 @@ def _two_divergences(rng):
     return cases
 
 
+def _gap(rng):
+    cases = [
+        (np.array([0.0, 3.0, 1.0]), np.array([0.0, 1.0, 0.5])),
+        (np.array([2.0, 0.0]), np.array([0.0, 1.0])),  # what looked like a peak was luck
+        (np.array([0.0, 1.0, 2.0]), np.array([0.0, 1.0, 2.0])),
+    ]
+    for looks in (*rng.integers(2, 8, size=20), 30):
+        cases.append(tuple(rng.permutation(np.arange(looks)) / 4 + rng.normal(size=looks).round(2) for _ in range(2)))
+    return cases
+
+
 EXERCISES = {
     "bandits/incremental_mean": Exercise("rlkit.bandits.policies:incremental_mean", _incremental_mean),
     "bandits/ucb_index": Exercise("rlkit.bandits.ucb:ucb_index", _ucb_index),
@@ -501,6 +512,7 @@ EXERCISES = {
     "offline/second_critic": Exercise("rlkit.exercises.references:second_critic", _second_critic),
     "one-shot-rlvr/historical_variance": Exercise("rlkit.rlvr.history:historical_variance", _historical_variance),
     "pdg-control/guarded_catch": Exercise("rlkit.envs.fishery:guarded_catch", _guarded_catch),
+    "rlhf/gap": Exercise("rlkit.rlhf.overoptimisation:gap", _gap),
     "rlhf/best_of_n_law": Exercise("rlkit.exercises.references:best_of_n_law", _best_of_n_law),
     "rlhf/text_credit": Exercise("rlkit.exercises.references:text_credit", _text_credit),
     "rlhf/two_divergences": Exercise("rlkit.exercises.references:two_divergences", _two_divergences),

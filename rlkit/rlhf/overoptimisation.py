@@ -1,0 +1,146 @@
+"""Over-optimisation: what a policy that climbs a proxy loses of the gold reward, and whether better proxies lose less.
+
+NumPy alone at module level: an exercise of a first reader needs no torch.
+"""
+
+import numpy as np
+from scipy.stats import rankdata
+
+from rlkit import checks
+
+FORMS = {"RL": np.log, "best of n": lambda d: d}  # what beta multiplies in gold = d (alpha - beta f(d))
+
+
+def gap(first, second) -> np.ndarray:
+    """How far a curve falls from its peak to its end, without the bias of picking the highest of noisy points: [...].
+
+    first, second [..., E]: the same E looks estimated twice, from samples that share nothing. The look that is highest
+    in one half is picked, its height over the last look is read from the other half; both ways, and their mean. A flat
+    curve has a gap of 0 on average, where max - last of one curve is always at least 0. Raises ValueError.
+    """
+    halves = checks.finite("first", first), checks.finite("second", second)
+    if halves[0].shape != halves[1].shape or halves[0].ndim < 1 or halves[0].shape[-1] < 2:
+        raise ValueError(f"first, second of shapes {halves[0].shape}, {halves[1].shape}: must both be [..., E >= 2]")
+    falls = []
+    for picking, reading in (halves, halves[::-1]):
+        peak = picking.argmax(-1)[..., None]
+        falls.append(np.take_along_axis(reading, peak, -1)[..., 0] - reading[..., -1])
+    return (falls[0] + falls[1]) / 2
+
+
+def rises(curve, least: float = 0.9) -> np.ndarray:
+    """Whether curves [..., E] rise all the way but for noise: rank correlation with the looks of at least `least`."""
+    curve = checks.finite("curve", curve)
+    return spearman(curve, np.broadcast_to(np.arange(curve.shape[-1]), curve.shape)) >= least
+
+
+def spearman(x, y) -> np.ndarray:
+    """Spearman's rank correlation along the last axis, ties at their mean rank: [..., N], [..., N] -> [...].
+
+    0 where all x or all y are equal: then nothing is ranked. Raises ValueError.
+    """
+    x, y = checks.finite("x", x), checks.finite("y", y)
+    if x.shape != y.shape or x.ndim < 1 or x.shape[-1] < 2:
+        raise ValueError(f"x, y of shapes {x.shape}, {y.shape}: must both be [..., N >= 2]")
+    a, b = (rankdata(values, axis=-1) - (values.shape[-1] + 1) / 2 for values in (x, y))
+    size = np.sqrt((a**2).sum(-1) * (b**2).sum(-1))
+    return np.where(size > 0, (a * b).sum(-1) / np.where(size > 0, size, 1), 0.0)
+
+
+def fit(kl, gain, form: str = "RL") -> tuple:
+    """(alpha, beta, share of variance) of gain = d (alpha - beta f(d)), d = sqrt(kl), by least squares.
+
+    kl [E] above 0, nats; gain [E]: gold reward over that of the start. form: "RL" has f(d) = log d, "best of n" has
+    f(d) = d: the two forms of Gao, Schulman and Hilton 2022 (arXiv 2210.10760), section 3.1. The share of variance may
+    be below 0: both forms pass through 0 and a mean need not. Raises ValueError.
+    """
+    f = FORMS[checks.one_of("form", form, tuple(FORMS))]
+    kl, gain = checks.finite("kl", kl), checks.finite("gain", gain)
+    if kl.ndim != 1 or kl.shape != gain.shape or len(kl) < 3 or (kl <= 0).any():
+        checks.fail("kl", kl, "at least three numbers above 0, as many as gain")
+    d = np.sqrt(kl)
+    columns = np.stack([d, -d * f(d)], 1)
+    (alpha, beta), *_ = np.linalg.lstsq(columns, gain, rcond=None)
+    left = ((gain - columns @ [alpha, beta]) ** 2).sum()
+    return float(alpha), float(beta), float(1 - left / ((gain - gain.mean()) ** 2).sum())
+
+
+def height(kl, alpha: float, beta: float, form: str = "RL") -> np.ndarray:
+    """d (alpha - beta f(d)) at kl above 0: see `fit`."""
+    d = np.sqrt(checks.finite("kl", kl))
+    return d * (alpha - beta * FORMS[checks.one_of("form", form, tuple(FORMS))](d))
+
+
+def look(model, reference, tokenizer, task, problems: list, reward, *, samples: int, seed: int) -> dict:
+    """Where a policy of a style task stands, from `samples` (a multiple of 4) completions of every problem.
+
+    gold_first, gold_second: mean gold reward of either half of the completions; gold_error: standard error of one half,
+    within problems; proxy: mean of reward(rollouts, problems) -> [P, G]; proxy_spread: its standard deviation; kl: mean
+    over completions of sum log pi - log pi_ref (nats), pi_ref the model `reference`; accuracy: of pairs of completions
+    of a problem that differ in gold reward, the share that reward ranks as gold does, ties half (NaN without pairs).
+    """
+    import torch
+
+    from rlkit.lm.rollouts import sample, score_tokens
+    from rlkit.lm.tasks.style import rewards as rubric
+    from rlkit.rlhf.reward_models import share_ranked
+
+    if checks.positive_int("samples", samples) % 4:
+        checks.fail("samples", samples, "a multiple of 4: two halves, each in pairs")
+    drawn = sample(model, tokenizer, problems, samples, task.max_new_tokens, seed=seed)
+    ids = drawn.ids.view(len(problems), samples, -1).numpy()  # [P, G, T]
+    gold = torch.tensor(np.stack([rubric(task, p, own) for p, own in zip(problems, ids, strict=True)]))
+    proxy = torch.as_tensor(reward(drawn, problems)).detach().double()
+    with torch.no_grad():
+        drift = ((drawn.logp - score_tokens(reference, drawn)) * drawn.mask).sum(1)
+    ahead, believed = (x[:, ::2] - x[:, 1::2] for x in (gold, proxy))  # [P, G / 2]
+    agreed = (ahead.sign() * believed)[ahead != 0]
+    first, second = gold[:, : samples // 2], gold[:, samples // 2 :]
+    return {
+        "gold_first": first.mean().item(),
+        "gold_second": second.mean().item(),
+        "gold_error": (gold.var(1).mean() / first.numel()).sqrt().item(),
+        "proxy": proxy.mean().item(),
+        "proxy_spread": proxy.std().item(),
+        "kl": drift.double().mean().item(),
+        "accuracy": share_ranked(agreed) if len(agreed) else float("nan"),
+    }
+
+
+def followed(learner, looking, every: int) -> dict:
+    """Drain a learner and look before its first update and after every `every`-th: name -> list over looks, and step.
+
+    looking(step) -> name -> number, as a closure over `look`. Raises ValueError where no step was to be looked at.
+    """
+    found = {}
+    for step in learner:
+        if step.step % checks.positive_int("every", every) == 0:
+            for name, value in ({"step": step.step} | looking(step.step)).items():
+                found.setdefault(name, []).append(value)
+    if not found:
+        raise ValueError("learner: it yielded no step that is a multiple of every")
+    return found
+
+
+def best_fit(model, learner) -> float:
+    """Drain `fit_reward` (with held_out) and leave the reward model as it was when its validation loss was lowest;
+    returns that loss."""
+    best, kept = np.inf, None
+    for step in learner:
+        loss = step.metrics.get("validation_loss", np.inf)
+        if loss < best:
+            best, kept = loss, {name: value.detach().clone() for name, value in model.state_dict().items()}
+    if kept is None:
+        raise ValueError("learner: it logged no validation_loss: must be fit_reward(..., held_out=rows)")
+    model.load_state_dict(kept)
+    return best
+
+
+def ranked(model, problems: list, a: list, b: list, gold) -> float:
+    """The share of pairs (a, b) of different gold reward, gold [B, 2], that a reward model ranks as gold does."""
+    from rlkit.rlhf.reward_models import share_ranked
+
+    prompts = [problem.prompt for problem in problems]
+    believed = (model.of(prompts, a) - model.of(prompts, b)).double()
+    ahead = believed.new_tensor(np.asarray(gold, dtype=float)[:, 0] - np.asarray(gold, dtype=float)[:, 1])
+    return share_ranked((ahead.sign() * believed)[ahead != 0])
