@@ -140,14 +140,18 @@ def by_reward(log_p: torch.Tensor, log_prior: torch.Tensor, reward: torch.Tensor
 
 
 def growth(rows) -> dict:
-    """title -> "delta = ..." -> [[value per length]] of best-of-N in the rows of a run, for `widgets.rate_panels`.
+    """ "per symbol" and "whole text" -> curve -> [[value per length]] of best-of-N, for `widgets.rate_panels`.
 
-    rows: a table of `long_texts`'s rows with a seed of -1, among others; lengths rise, and may not all be there yet.
+    Curves: "lacks, 0.05" is the gap at delta = 0.05, "KL, 0.05" is far. rows: a table of `long_texts`'s rows with a
+    seed of -1, among others; lengths rise, and may not all be there yet.
     """
     rows = rows.reindex(columns=["policy", "seed", "length", "delta", "gap", "far"])
     parts = rows[(rows["policy"] == "best of N") & (rows["seed"] == -1) & rows["gap"].notna()].groupby("delta")
-    shown = {"reward it lacks / n": ("gap", 1), "KL(best || tilt) / n": ("far", 1), "KL(best || tilt)": ("far", 0)}
     return {
-        title: {f"delta = {delta}": [(part[what] / part["length"] ** power).tolist()] for delta, part in parts}
-        for title, (what, power) in shown.items()
+        title: {
+            f"{name}, {delta:g}": [(part[what] / part["length"] ** power).tolist()]
+            for name, what in (("lacks", "gap"), ("KL", "far"))
+            for delta, part in parts
+        }
+        for title, power in (("per symbol", 1), ("whole text", 0))
     }

@@ -102,6 +102,6 @@ def test_growth_is_best_of_n_alone():
     rows = [row | {"seed": -1} for n in (5, 10) for row in asymptotics.long_texts(P, R, n, 0.05)]
     rows += [rows[0] | {"seed": 3}, {"kind": "cell", "length": 5, "delta": 0.05}]
     found = asymptotics.growth(pd.DataFrame(rows))
-    assert found["KL(best || tilt)"] == {"delta = 0.05": [[rows[0]["far"], rows[2]["far"]]]}
-    assert found["reward it lacks / n"]["delta = 0.05"][0] == pytest.approx([0.2238, 0.1878], abs=1e-4)
-    assert asymptotics.growth(pd.DataFrame())["KL(best || tilt)"] == {}
+    assert found["whole text"]["KL, 0.05"] == [[rows[0]["far"], rows[2]["far"]]]
+    assert found["per symbol"]["lacks, 0.05"][0] == pytest.approx([0.2238, 0.1878], abs=1e-4)
+    assert asymptotics.growth(pd.DataFrame()) == {"per symbol": {}, "whole text": {}}
