@@ -470,6 +470,19 @@ def _two_divergences(rng):
     return cases
 
 
+def _reset_push(rng):
+    at = np.array
+    cases = [
+        (at([0.5]), 0.0),
+        (at([0.5, 0.5]), 0.0),  # always from the prompt
+        (at([0.5, 0.5]), 1.0),  # the second word is also tried alone
+        (at([0.05, 0.6, 0.6]), 0.5),
+    ]
+    for words in (*rng.integers(2, 6, size=30), 10):
+        cases.append((rng.uniform(0.05, 0.95, size=words).round(2), float(rng.choice([0.0, 0.25, 0.5, 1.0]))))
+    return cases
+
+
 def _gap(rng):
     cases = [
         (np.array([0.0, 3.0, 1.0]), np.array([0.0, 1.0, 0.5])),
@@ -514,6 +527,7 @@ EXERCISES = {
     "pdg-control/guarded_catch": Exercise("rlkit.envs.fishery:guarded_catch", _guarded_catch),
     "rlhf/gap": Exercise("rlkit.rlhf.overoptimisation:gap", _gap),
     "rlhf/best_of_n_law": Exercise("rlkit.exercises.references:best_of_n_law", _best_of_n_law),
+    "rlhf/reset_push": Exercise("rlkit.exercises.references:reset_push", _reset_push),
     "rlhf/text_credit": Exercise("rlkit.exercises.references:text_credit", _text_credit),
     "rlhf/two_divergences": Exercise("rlkit.exercises.references:two_divergences", _two_divergences),
     "riql/huber_slope": Exercise("rlkit.exercises.references:huber_slope", _huber_slope),

@@ -233,3 +233,17 @@ def text_credit(reward, value, ratio, clip, beta):
     Source: Baheti et al. 2023 (arXiv 2305.14718) and the authors' code.
     """
     return np.maximum(reward - value, 0) * np.clip(ratio, 1 - clip, 1 + clip) - beta
+
+
+def reset_push(chances, fraction):
+    """The gradient by each logit of the chance that a rollout gets all its words right, [H]: word i is right with
+    chance p_i = chances[i], the sigmoid of its logit; with probability `fraction` a rollout is given the first h words,
+    h drawn alike from 0 to H - 1, else none. J = sum_h share_h prod_{i >= h} p_i, dJ/dlogit_i = (1 - p_i)
+    sum_{h <= i} share_h prod_{j >= h} p_j.
+
+    Source: the chance that dataset resets make of it (Chang et al. 2024, arXiv 2404.08495), in an independent world.
+    """
+    share = np.full(len(chances), fraction / len(chances))
+    share[0] += 1 - fraction
+    tail = np.cumprod(chances[::-1])[::-1]  # the chance of success from word h on
+    return (1 - chances) * np.cumsum(share * tail)

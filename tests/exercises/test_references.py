@@ -234,3 +234,14 @@ def test_text_credit_is_minus_the_gradient_of_the_loss():
         (gradient,) = torch.autograd.grad(loss, logp)
         found = references.text_credit(reward, value, ratio, clip, beta)
         np.testing.assert_allclose(found, -gradient.numpy(), atol=1e-12)
+
+
+def test_reset_push_is_the_gradient_of_the_chance_of_success():
+    from rlkit.exercises.cases import EXERCISES
+
+    for chances, fraction in EXERCISES["rlhf/reset_push"].cases(np.random.default_rng(0)):
+        logits = torch.tensor(chances).logit().requires_grad_()
+        right, H = logits.sigmoid(), len(chances)
+        success = (1 - fraction) * right.prod() + fraction * sum(right[h:].prod() for h in range(H)) / H
+        (gradient,) = torch.autograd.grad(success, logits)
+        np.testing.assert_allclose(references.reset_push(chances, fraction), gradient.numpy(), atol=1e-12)
