@@ -1,12 +1,14 @@
 """Over-optimisation: what a policy that climbs a proxy loses of the gold reward, and whether better proxies lose less.
 
-NumPy alone at module level: an exercise of a first reader needs no torch.
+No torch at module level: an exercise needs none.
 """
 
 import numpy as np
+import pandas as pd
 from scipy.stats import rankdata
 
 from rlkit import checks
+from rlkit.evaluations import of_kind
 
 FORMS = {"RL": np.log, "best of n": lambda d: d}  # what beta multiplies in gold = d (alpha - beta f(d))
 
@@ -77,7 +79,7 @@ def look(model, reference, tokenizer, task, problems: list, reward, *, samples: 
     gold_first, gold_second: mean gold reward of either half of the completions; gold_error: standard error of one half,
     within problems; proxy: mean of reward(rollouts, problems) -> [P, G]; proxy_spread: its standard deviation; kl: mean
     over completions of sum log pi - log pi_ref (nats), pi_ref the model `reference`; accuracy: of pairs of completions
-    of a problem that differ in gold reward, the share that reward ranks as gold does, ties half (NaN without pairs).
+    of a problem that differ in gold reward, the share that reward ranks as gold does, ties half (a half without pairs).
     """
     import torch
 
@@ -103,22 +105,22 @@ def look(model, reference, tokenizer, task, problems: list, reward, *, samples: 
         "proxy": proxy.mean().item(),
         "proxy_spread": proxy.std().item(),
         "kl": drift.double().mean().item(),
-        "accuracy": share_ranked(agreed) if len(agreed) else float("nan"),
+        "accuracy": share_ranked(agreed) if len(agreed) else 0.5,
     }
 
 
-def followed(learner, looking, every: int) -> dict:
-    """Drain a learner and look before its first update and after every `every`-th: name -> list over looks, and step.
+def followed(learner, looking, at) -> dict:
+    """Drain a learner and look after each of the steps in `at` (0: before any update): name -> list [E], and at [E].
 
     looking(step) -> name -> number, as a closure over `look`. Raises ValueError where no step was to be looked at.
     """
     found = {}
     for step in learner:
-        if step.step % checks.positive_int("every", every) == 0:
-            for name, value in ({"step": step.step} | looking(step.step)).items():
+        if step.step in at:
+            for name, value in ({"at": step.step} | looking(step.step)).items():
                 found.setdefault(name, []).append(value)
     if not found:
-        raise ValueError("learner: it yielded no step that is a multiple of every")
+        checks.fail("at", at, "steps that the learner yields")
     return found
 
 
@@ -136,11 +138,56 @@ def best_fit(model, learner) -> float:
     return best
 
 
-def ranked(model, problems: list, a: list, b: list, gold) -> float:
-    """The share of pairs (a, b) of different gold reward, gold [B, 2], that a reward model ranks as gold does."""
+def accuracies(model, task, problems: list, a: list, b: list, rows: list) -> dict:
+    """What a reward model gets right of the pairs (a, b) [B] of texts about problems [B], ties half.
+
+    "accuracy on the base": of the pairs that differ in gold reward, task.reward, the share ranked as gold does.
+    "accuracy, own labels": the share ranked as in rows [B], the choices that an annotator made of the same pairs.
+    """
+    from rlkit.rlhf.preferences import utilities
     from rlkit.rlhf.reward_models import share_ranked
 
     prompts = [problem.prompt for problem in problems]
     believed = (model.of(prompts, a) - model.of(prompts, b)).double()
-    ahead = believed.new_tensor(np.asarray(gold, dtype=float)[:, 0] - np.asarray(gold, dtype=float)[:, 1])
-    return share_ranked((ahead.sign() * believed)[ahead != 0])
+    ahead = believed.new_tensor(utilities(task, problems, a) - utilities(task, problems, b))
+    chosen = believed.new_tensor([1.0 if row["chosen"] == x else -1.0 for row, x in zip(rows, a, strict=True)])
+    right = share_ranked((ahead.sign() * believed)[ahead != 0])
+    return {"accuracy on the base": right, "accuracy, own labels": share_ranked(chosen * believed)}
+
+
+def texts(model, tokenizer, task, problems: list, reward, **labels) -> list:
+    """Two completions of each problem as rows of kind "text": prompt, completion, gold and proxy, and the labels.
+
+    reward(rollouts, problems) -> [P, G] is the proxy. labels: among them seed, which the completions are drawn with.
+    """
+    from rlkit.lm.rollouts import judge, sample
+    from rlkit.rlhf.preferences import gold
+
+    drawn = sample(model, tokenizer, problems, 2, task.max_new_tokens, seed=checks.seed(labels["seed"]))
+    drawn = judge(drawn, task, problems)
+    numbers = (of(drawn, problems).flatten().tolist() for of in (gold(task), reward))
+    prompts = [problem.prompt for problem in problems for _ in range(2)]
+    told = zip(prompts, drawn.text, *numbers, strict=True)
+    return [{"kind": "text", **labels, "prompt": x, "completion": y, "gold": g, "proxy": p} for x, y, g, p in told]
+
+
+def paths(run) -> pd.DataFrame:
+    """A line for each row of kind "path" in a run: what `followed` found of one policy, with labels, capacity and seed,
+    which become the index.
+
+    at (steps), gold, proxy, kl, accuracy: arrays over looks [E], proxy in standard deviations of the base's texts from
+    their mean. end: gold at the last look. gap: see `gap`. fall: proxy `rises` and the gap is above two standard errors
+    of a half (the largest of the run's). by_gold: gold where it is highest, picked in one half of the texts, read in
+    the other; by_proxy: gold where proxy is highest. Other numbers in the row come along.
+    """
+    found = []
+    for row in of_kind(run, "path").dropna(axis=1, how="all").to_dict("records"):
+        first, second, proxy = (np.array(row.pop(name)) for name in ("gold_first", "gold_second", "proxy"))
+        spread, error = row.pop("proxy_spread")[0], max(row.pop("gold_error"))
+        gold, fall, proxy = (first + second) / 2, float(gap(first, second)), (proxy - proxy[0]) / (spread or 1.0)
+        row |= {name: np.array(row[name]) for name in ("at", "kl", "accuracy")}
+        row |= {"gold": gold, "proxy": proxy, "end": gold[-1], "gap": fall}
+        row |= {"fall": bool(fall > 2 * error and rises(proxy))}
+        found.append(row | {"by_gold": gold[-1] + fall, "by_proxy": gold[proxy.argmax()]})
+    names = ["labels", "capacity", "seed"]
+    return pd.DataFrame(found).set_index(names).sort_index() if found else pd.DataFrame()

@@ -8,7 +8,7 @@ from scipy import stats
 from rlkit import lm, rlhf
 from rlkit.rlhf import overoptimisation as over
 from rlkit.rlhf.reward_models import bag_of_words, fit_reward
-from rlkit.runs import Step
+from rlkit.runs import Run, Step
 
 
 def test_the_gap_picks_in_one_half_and_reads_in_the_other():
@@ -85,13 +85,13 @@ def test_a_look_reads_off_what_judging_does(base):
 
 def test_followed_keeps_what_was_seen_at_its_steps():
     steps = (Step(n, {}) for n in range(6))
-    assert over.followed(steps, lambda n: {"twice": 2 * n}, 2) == {"step": [0, 2, 4], "twice": [0, 4, 8]}
-    with pytest.raises(ValueError, match="yielded no step"):
-        over.followed([], lambda n: {}, 2)
+    assert over.followed(steps, lambda n: {"twice": 2 * n}, (0, 2, 4)) == {"at": [0, 2, 4], "twice": [0, 4, 8]}
+    with pytest.raises(ValueError, match="at="):
+        over.followed([Step(0, {})], lambda n: {}, (7,))
 
 
 def test_best_fit_goes_back_to_the_lowest_validation_loss(base):
-    _, problems, _, tokenizer = base
+    task, problems, _, tokenizer = base
     prompt = problems[0].prompt
     rows = [{"prompt": prompt, "chosen": "the moon sings", "rejected": "cat cat"}] * 4
     swapped = [{"prompt": prompt, "chosen": "cat cat", "rejected": "the moon sings"}] * 4
@@ -100,6 +100,34 @@ def test_best_fit_goes_back_to_the_lowest_validation_loss(base):
     assert loss == pytest.approx(math.log(2)) and torch.count_nonzero(bag.weight) == 0  # only step 0 was no worse
     loss = over.best_fit(bag, fit_reward(bag, rows, steps=5, learning_rate=0.05, batch=4, held_out=rows))
     assert loss < math.log(2) and torch.count_nonzero(bag.weight) > 0
-    assert over.ranked(bag, problems[:1] * 2, ["the moon sings"] * 2, ["cat cat"] * 2, [[2, 1], [1, 2]]) == 0.5
+    pairs = (["the moon sings"] * 3, ["cat cat"] * 2 + ["moon cat the"])
+    judged = [{"chosen": one[won]} for one, won in zip(zip(*pairs, strict=True), (0, 1, 0), strict=True)]
+    right = over.accuracies(bag, task, problems[:1] * 3, *pairs, judged)
+    assert right["accuracy on the base"] == 1.0 and right["accuracy, own labels"] == pytest.approx(2 / 3)
     with pytest.raises(ValueError, match="held_out"):
         over.best_fit(bag, fit_reward(bag, rows, steps=1, learning_rate=0.05))
+
+
+def test_texts_tell_what_was_written_and_what_both_rewards_say(base):
+    task, problems, model, tokenizer = base
+    rows = over.texts(model, tokenizer, task, problems[:2], lambda r, p: 2 * rlhf.gold(task)(r, p), arm="x", seed=1)
+    assert [row["prompt"] for row in rows] == [problems[0].prompt] * 2 + [problems[1].prompt] * 2
+    for row, problem in zip(rows, [problems[0]] * 2 + [problems[1]] * 2, strict=True):
+        assert row["gold"] == pytest.approx(task.reward(task.verify(problem, row["completion"])))
+        assert row["proxy"] == pytest.approx(2 * row["gold"]) and (row["arm"], row["kind"]) == ("x", "text")
+
+
+def test_paths_say_who_fell(tmp_path):
+    found = {"at": [0, 1, 2, 3], "kl": [0.0, 1.0, 2.0, 3.0], "accuracy": [0.9, 0.8, 0.7, 0.6]}
+    found |= {"proxy": [1.0, 3.0, 5.0, 7.0], "proxy_spread": [2.0, 1.0, 1.0, 1.0]}
+    down = {"gold_first": [1.0, 2.0, 1.5, 0.0], "gold_second": [1.2, 1.8, 1.9, 0.2], "gold_error": [0.1] * 4}
+    up = {"gold_first": [1.0, 1.1, 1.2, 1.3], "gold_second": [1.0, 1.1, 1.2, 1.3], "gold_error": [0.1] * 4}
+    rows = [{"kind": "path", "labels": n, "capacity": "s", "seed": 0} | found | g for n, g in (("d", down), ("u", up))]
+    run = Run.create("fell", {}, root=str(tmp_path))
+    run.record(Step(0, {"x": 0.0}, rows))
+    told = over.paths(run)
+    fell, rose = told.loc[("d", "s", 0)], told.loc[("u", "s", 0)]
+    assert (fell["fall"], rose["fall"], rose["gap"]) == (True, False, 0)
+    assert fell["gap"] == pytest.approx(((1.8 - 0.2) + (1.5 - 0.0)) / 2) and fell["end"] == pytest.approx(0.1)
+    assert fell["by_gold"] == pytest.approx(0.1 + 1.55) and fell["by_proxy"] == pytest.approx(0.1)
+    assert fell["proxy"].tolist() == [0, 1, 2, 3]
