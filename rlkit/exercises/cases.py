@@ -494,6 +494,63 @@ def _gap(rng):
     return cases
 
 
+def _tilt(rng):
+    half = np.log(np.array([0.5, 0.5]))
+    cases = [
+        (half, np.array([0.0, 1.0]), 1.0),
+        (half, np.array([0.0, 1.0]), 1e-4),  # exp(10,000) overflows
+        (np.log(np.array([0.25, 0.75])), np.array([3.0, 3.0]), 0.5),  # equal rewards: nothing moves
+        (np.log(np.array([0.9, 0.1])), np.array([-1.0, 1.0]), 100.0),
+    ]
+    for N in (*rng.integers(2, 6, size=30), 10):
+        prior = np.log(rng.dirichlet(np.ones(N)).round(3) + 0.001)
+        prior = prior - np.log(np.exp(prior).sum())
+        cases.append((prior, rng.normal(size=N).round(2), float(rng.choice([0.01, 0.1, 1.0, 10.0]))))
+    return cases
+
+
+def _gae(rng):
+    cases = [
+        (np.array([2.0]), np.array([0.5]), 1.0, 0.95),  # one token: nothing comes after it
+        (np.array([0.0, 1.0]), np.array([0.5, 0.75]), 1.0, 0.0),
+        (np.array([0.0, 1.0]), np.array([0.5, 0.75]), 1.0, 1.0),
+        (np.array([0.0, 0.0, 1.0]), np.array([0.0, 0.0, 0.0]), 0.5, 0.5),
+    ]
+    for T in rng.integers(1, 7, size=30):
+        rewards, values = rng.normal(size=(2, T)).round(2)
+        discount, trace_decay = rng.choice([0.0, 0.5, 0.9, 1.0], size=2).tolist()
+        cases.append((rewards, values, discount, trace_decay))
+    return cases
+
+
+def _dpo_loss(rng):
+    same = np.array([-3.0, -5.0]), np.array([-4.0, -2.0])
+    cases = [
+        (*same, *same, 0.1),  # the policy is the reference: log 2, whatever the reference prefers
+        (np.array([-2.0]), np.array([-4.0]), np.array([-3.0]), np.array([-3.0]), 1.0),
+        (np.array([-4.0]), np.array([-2.0]), np.array([-3.0]), np.array([-3.0]), 1.0),
+        (np.array([-900.0]), np.array([-1.0]), np.array([-1.0]), np.array([-900.0]), 1.0),  # exp(1798) overflows
+    ]
+    for B in rng.integers(1, 5, size=30):
+        cases.append((*-rng.exponential(5, size=(4, B)).round(2), float(rng.choice([0.05, 0.1, 1.0]))))
+    return cases
+
+
+def _penalised_reward(rng):
+    one = np.ones((1, 2))
+    cases = [
+        (np.array([1.0]), -one, -2 * one, one, 0.5),  # it likes the text more than the reference did: it pays
+        (np.array([1.0]), -2 * one, -one, one, 0.5),
+        (np.array([1.0]), -one, -one, one, 0.5),
+        (np.array([0.0]), np.array([[-1.0, 7.0]]), np.array([[-3.0, -7.0]]), np.array([[1.0, 0.0]]), 1.0),  # padding
+    ]
+    for _ in range(30):
+        logp, reference = -rng.exponential(2, size=(2, 3, 4)).round(2)
+        mask = (np.arange(4) < rng.integers(1, 5, size=(3, 1))).astype(float)
+        cases.append((rng.normal(size=3).round(2), logp, reference, mask, float(rng.choice([0.0, 0.1, 1.0]))))
+    return cases
+
+
 EXERCISES = {
     "bandits/incremental_mean": Exercise("rlkit.bandits.policies:incremental_mean", _incremental_mean),
     "bandits/ucb_index": Exercise("rlkit.bandits.ucb:ucb_index", _ucb_index),
@@ -526,6 +583,10 @@ EXERCISES = {
     "one-shot-rlvr/historical_variance": Exercise("rlkit.rlvr.history:historical_variance", _historical_variance),
     "pdg-control/guarded_catch": Exercise("rlkit.envs.fishery:guarded_catch", _guarded_catch),
     "rlhf/gap": Exercise("rlkit.rlhf.overoptimisation:gap", _gap),
+    "rlhf/dpo_loss": Exercise("rlkit.exercises.references:dpo_loss", _dpo_loss),
+    "rlhf/gae": Exercise("rlkit.exercises.references:gae", _gae),
+    "rlhf/penalised_reward": Exercise("rlkit.exercises.references:penalised_reward", _penalised_reward),
+    "rlhf/tilt": Exercise("rlkit.exercises.references:tilt", _tilt),
     "rlhf/best_of_n_law": Exercise("rlkit.exercises.references:best_of_n_law", _best_of_n_law),
     "rlhf/reset_push": Exercise("rlkit.exercises.references:reset_push", _reset_push),
     "rlhf/text_credit": Exercise("rlkit.exercises.references:text_credit", _text_credit),

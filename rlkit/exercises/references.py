@@ -247,3 +247,44 @@ def reset_push(chances, fraction):
     share[0] += 1 - fraction
     tail = np.cumprod(chances[::-1])[::-1]  # the chance of success from word h on
     return (1 - chances) * np.cumsum(share * tail)
+
+
+def tilt(log_prior, reward, beta):
+    """log pi*(y) = log pi_0(y) + r(y) / beta - log Z, log Z that of the sum of the rest: log_prior, reward [N] -> [N].
+
+    Source: Korbak, Perez and Buckley 2022 (arXiv 2205.11275), equation 5; `rlkit.rlhf.optimum.tilt` in torch.
+    """
+    tilted = log_prior + reward / beta
+    largest = tilted.max()
+    return tilted - largest - np.log(np.exp(tilted - largest).sum())
+
+
+def gae(rewards, values, discount, trace_decay):
+    """A_t = d_t + discount trace_decay A_{t+1}, d_t = r_t + discount V(s_{t+1}) - V(s_t): one episode, [T] -> [T].
+
+    After the last token nothing comes: V and A are 0 there. Source: Schulman et al. 2016 (arXiv 1506.02438), equation
+    16; `rlkit.rlhf.ppo_losses.gae` in torch, for many episodes.
+    """
+    advantages, ahead, next_value = np.zeros(len(rewards)), 0.0, 0.0
+    for t in reversed(range(len(rewards))):
+        ahead = rewards[t] + discount * next_value - values[t] + discount * trace_decay * ahead
+        advantages[t], next_value = ahead, values[t]
+    return advantages
+
+
+def dpo_loss(chosen, rejected, reference_chosen, reference_rejected, beta):
+    """-log sigmoid(beta h), h = (log pi - log pi_ref)(chosen) - (log pi - log pi_ref)(rejected): each [B] -> [B].
+
+    Source: Rafailov et al. 2023 (arXiv 2305.18290), equation 7; `rlkit.rlhf.losses.dpo` in torch.
+    """
+    margin = (chosen - reference_chosen) - (rejected - reference_rejected)
+    return np.logaddexp(0, -beta * margin)
+
+
+def penalised_reward(reward, logp, reference, mask, beta):
+    """r - beta sum over tokens of (log pi - log pi_ref): reward [B]; logp, reference, mask [B, T] -> [B].
+
+    Its mean under pi is E[r] - beta KL(pi || pi_ref). What stands outside mask is not read. Source: Ziegler et al. 2019
+    (arXiv 1909.08593), equation 2; `rlkit.rlhf.kl_reinforce.penalised` in torch.
+    """
+    return reward - beta * np.where(mask, logp - reference, 0.0).sum(axis=1)

@@ -9,6 +9,8 @@ from rlkit.exercises import references
 torch = pytest.importorskip("torch")  # not among Colab's versions in tests/colab
 from rlkit import offline  # noqa: E402
 from rlkit.offline import goals  # noqa: E402
+from rlkit.rlhf import kl_reinforce, optimum, ppo_losses  # noqa: E402
+from rlkit.rlhf import losses as preference_losses  # noqa: E402
 from rlkit.rlvr import losses, objectives  # noqa: E402
 
 
@@ -245,3 +247,24 @@ def test_reset_push_is_the_gradient_of_the_chance_of_success():
         success = (1 - fraction) * right.prod() + fraction * sum(right[h:].prod() for h in range(H)) / H
         (gradient,) = torch.autograd.grad(success, logits)
         np.testing.assert_allclose(references.reset_push(chances, fraction), gradient.numpy(), atol=1e-12)
+
+
+def test_the_exercises_of_the_chapter_on_preferences_are_the_library():
+    rng = np.random.default_rng(11)
+    log_prior, reward = np.log(rng.dirichlet(np.ones(40))), rng.normal(size=40)
+    for beta in (0.01, 1.0, 50.0):
+        expected = optimum.tilt(torch.tensor(log_prior), torch.tensor(reward), beta).numpy()
+        np.testing.assert_allclose(references.tilt(log_prior, reward, beta), expected, atol=1e-12)
+    rewards, values, logp, frozen = rng.normal(size=(4, 6, 5))
+    mask = np.arange(5) < np.array([[5], [4], [3], [2], [1], [5]])
+    given = [torch.tensor(x) for x in (rewards, values, mask)]
+    for discount, trace_decay in ((1.0, 0.95), (0.9, 0.0), (0.5, 1.0)):
+        advantages, _ = ppo_losses.gae(*given, discount, trace_decay)
+        for row, inside in enumerate(mask):
+            own = references.gae(rewards[row, inside], values[row, inside], discount, trace_decay)
+            np.testing.assert_allclose(own, advantages[row, mask[row]].numpy())
+    sides = rng.normal(size=(4, 30))
+    expected = preference_losses.dpo(*map(torch.tensor, sides), 0.3).numpy()
+    np.testing.assert_allclose(references.dpo_loss(*sides, 0.3), expected)
+    paid = kl_reinforce.penalised(given[0][:, :1], torch.tensor(logp), torch.tensor(frozen), given[2], 0.7)
+    np.testing.assert_allclose(references.penalised_reward(rewards[:, 0], logp, frozen, mask, 0.7), paid[:, 0].numpy())
