@@ -7,11 +7,14 @@ from rlkit.html import table
 from rlkit.widgets import show, svg
 
 
-def reward_against_kl(paths: dict, title, y_label="gold reward", x_label="KL to the start policy, nats") -> str:
+def reward_against_kl(
+    paths: dict, title, y_label="gold reward", x_label="KL to the start policy, nats", names=()
+) -> str:
     """Paths of policies in the plane of divergence and reward, as HTML: a picture and its numbers as a table.
 
     paths: name -> (kl [K], reward [K]); one point alone is a mark. A name has the colour, dash and mark of its place,
-    so the frontier, drawn first, looks the same in every chart. Texts are plain. Raises ValueError for other shapes.
+    so the frontier, drawn first, looks the same in every chart; with `names`, all those of a notebook, its place there,
+    so that each keeps its own where others are missing. Texts are plain. Raises ValueError for other shapes.
     """
     if not paths:
         checks.fail("paths", paths, "name -> (kl, reward), at least one")
@@ -20,7 +23,8 @@ def reward_against_kl(paths: dict, title, y_label="gold reward", x_label="KL to 
         kl, reward = checks.finite(f"paths[{name!r}]", np.atleast_1d(kl)), checks.finite(name, np.atleast_1d(reward))
         if kl.shape != reward.shape or kl.ndim != 1:
             raise ValueError(f"paths[{name!r}] of shapes {kl.shape} and {reward.shape}: must be [K] and [K]")
-        lines.append(svg.Line(str(name), kl, reward))
+        place = list(names).index(name) if name in names else None
+        lines.append(svg.Line(str(name), kl, reward, place=place))
         best = int(reward.argmax())
         ends = [(kl[0], reward[0]), (kl[best], reward[best]), (kl[-1], reward[-1])]
         rows.append([name, *(f"{svg.number(r, 3)} at {svg.number(k, 3)}" for k, r in ends)])

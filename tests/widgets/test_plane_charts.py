@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from rlkit.html import COLOURS
 from rlkit.widgets import svg
 from rlkit.widgets.plane_charts import reward_against_kl
 
@@ -12,6 +13,13 @@ def test_each_path_is_drawn_named_and_told_in_words():
     assert "&lt;b&gt;PPO" in page and "<b>PPO" not in page
     assert "frontier: highest 2 at 4 nats, last 2 at 4 nats" in page and "1.25 at 0.7" in page
     assert page.count("<table") == 1
+
+
+def test_a_name_keeps_its_place_where_others_are_missing():
+    paths = {"DPO": ([0, 1], [1, 2])}
+    assert COLOURS[0] in reward_against_kl(paths, "t") and COLOURS[2] not in reward_against_kl(paths, "t")
+    page = reward_against_kl(paths, "t", names=("frontier", "PPO", "DPO"))
+    assert COLOURS[2] in page and COLOURS[0] not in page
 
 
 def test_ticks_are_whole_only_where_every_x_is():
