@@ -36,9 +36,11 @@ def climbs(found, what: str, capacity: str, height: int = 230) -> str:
 
 def two_forms(found, labels: str, capacity: str) -> str:
     """Gold over d, the root of the KL: the mean over seeds at each look, and both fits of Gao et al. 2022 to it, each
-    with its share of the variance. Returns SVG and a table of the fits."""
+    with its share of the variance. Returns SVG and a table of the fits; without such policies it says so."""
     from rlkit.rlhf import overoptimisation as over
 
+    if (labels, capacity) not in found.index.droplevel("seed"):
+        return show.note(f"{labels}, {capacity}: not in this run.")
     own = found.loc[labels, capacity]
     kl, gold = (np.stack(own[name]).mean(0) for name in ("kl", "gold"))
     there = kl > 1e-3  # not the start

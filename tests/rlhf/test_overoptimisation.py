@@ -1,6 +1,7 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy import stats
@@ -131,3 +132,18 @@ def test_paths_say_who_fell(tmp_path):
     assert fell["gap"] == pytest.approx(((1.8 - 0.2) + (1.5 - 0.0)) / 2) and fell["end"] == pytest.approx(0.1)
     assert fell["by_gold"] == pytest.approx(0.1 + 1.55) and fell["by_proxy"] == pytest.approx(0.1)
     assert fell["proxy"].tolist() == [0, 1, 2, 3]
+
+
+def test_without_silent_leaves_out_who_says_nothing():
+    rises, flat = np.arange(3.0), np.zeros(3)
+    rows = [("gold", "gold", rises, 0.0, 2.0), ("few", "xs", flat, 0.5, 1.9), ("many", "bag", rises, 0.9, 0.1)]
+    rows += [("many", "s", rises, 0.7, 0.8), ("many", "xs", rises, 0.6, 0.5)]
+    table = [
+        {"labels": a, "capacity": c, "seed": 0, "proxy": p, "accuracy on the base": x, "end": e, "gap": 2 - e}
+        | {"fall": e < 0.6}
+        for a, c, p, x, e in rows
+    ]
+    told = over.without_silent(pd.DataFrame(table).set_index(["labels", "capacity", "seed"]).sort_index())
+    assert (told["left out"], told["best is not the most accurate"]) == (1, 1.0)
+    assert (told["share that fall"], told["gap"]) == (0.667, 1.533)  # of the gaps 1.9, 1.2, 1.5
+    assert told["rank correlation"] == pytest.approx(-0.5)  # ranks 3 2 1 of accuracy, 1 3 2 of gold

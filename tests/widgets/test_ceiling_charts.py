@@ -34,6 +34,7 @@ def test_two_forms_find_the_curve_that_made_the_data():
     picture = charts.two_forms(table(), "many", "bag")
     assert "d (a - b ln d): a 0.50, b 0.40, explains 1.00 of the variance" in picture
     assert "explains 1.00 of the variance; d (a - b d)" in picture
+    assert "not in this run" in charts.two_forms(table(), "noisy", "bag")
 
 
 def test_ranking_puts_accuracy_beside_gold():
