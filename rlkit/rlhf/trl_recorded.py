@@ -34,7 +34,10 @@ class Recorder(TrainerCallback):
 
 
 class Recorded:
-    """Stands in front of one of TRL's trainers: class DPOTrainer(Recorded, trl.DPOTrainer)."""
+    """Stands in front of one of TRL's trainers: class DPOTrainer(Recorded, trl.DPOTrainer).
+
+    Such a class has `_ours(theirs)`, the kit's metrics from TRL's (each name -> number).
+    """
 
     def _check(self, model, args, kind) -> None:
         """Raise ValueError for what cannot be trained here. Called before TRL's trainer is made."""
@@ -67,7 +70,7 @@ class Recorded:
         pairs = args.per_device_train_batch_size * args.gradient_accumulation_steps * self.accelerator.num_processes
         steps = args.max_steps if args.max_steps > 0 else math.ceil(args.num_train_epochs * math.ceil(rows / pairs))
         config = {"engine": "trl"} | config | {"steps": steps, "seed": args.seed, "learning_rate": args.learning_rate}
-        self.run = Run.create(run, config | {"batch": pairs, "rows": rows}) if isinstance(run, str) else run
+        self.run = Run.create(run, config | {"batch": pairs, "preferences": rows}) if isinstance(run, str) else run
 
     # ---- what TRL's trainer does otherwise
 
@@ -109,10 +112,6 @@ class Recorded:
         return result
 
     # ---- the run
-
-    def _ours(self, theirs: dict) -> dict:
-        """The kit's metrics from TRL's: name -> number."""
-        raise NotImplementedError
 
     def measured(self, step: int) -> None:
         """An optimizer step is made: keep its metrics, means over its micro-batches, until the next one begins."""

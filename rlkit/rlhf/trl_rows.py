@@ -1,8 +1,8 @@
 """Preferences as TRL's trainers get them: token ids, prompt and completion apart, as the kit samples them.
 
-TRL would glue the texts of prompt and completion together and put <eos> behind each completion. The words of the kit's
-small models are apart by spaces, so the glue would make one word of two; and a completion that was cut off at its last
-token never had an <eos>, so its log-probability would be that of another completion. `pairs_of` does neither.
+TRL would join prompt and completion as they stand and put <eos> behind each completion. The words of the kit's small
+models are apart by spaces, so without a blank between them two would become one; and a completion that was cut off at
+its last token never had an <eos>, so its log-probability would be another completion's. `pairs_of` does neither.
 """
 
 from rlkit import checks

@@ -229,6 +229,7 @@ def test_adapters_on_four_bits_are_trained_in_fp32_and_evaluated_between(rows, b
     assert run.series("validation_loss")[0].tolist() == [0, 2, 4, 6, 8]
 
 
+@pytest.mark.slow
 def test_gradient_checkpointing_changes_no_number(rows):
     for build in (by_reward, by_dpo):
         plain, saved = (trained(build(rows[:8], gradient_checkpointing=on, max_steps=2)).run for on in (False, True))
