@@ -196,8 +196,8 @@ def paths(run) -> pd.DataFrame:
 def without_silent(found: pd.DataFrame) -> dict:
     """Means of `paths` without the baseline and without reward models that give every text the same reward.
 
-    Rounded. left out: how many. share that fall, gap: means over the rest. rank correlation: of accuracy on the base with gold
-    at the end, mean over seeds. best is not the most accurate: share of seeds.
+    Rounded. left out: how many. share that fall, gap: means over the rest. rank correlation: of accuracy on the base
+    with gold at the end, mean over seeds. best is not the most accurate: share of seeds.
     """
     every = found.drop("gold", errors="ignore")
     own = every[every["proxy"].map(np.ptp) > 0]
