@@ -2,7 +2,7 @@
 
 The reward is log P(ok | text) of a classifier, so the KL-regularised optimum at beta = 1 / k is the law of the texts
 that k judges in a row let pass: Bayes' rule with the model as prior. Source: Korbak, Perez and Buckley 2022 (arXiv
-2205.11275), section 4. What `rl_kl_bayes` measures.
+2205.11275). What `rl_kl_bayes` measures.
 
 >>> from rlkit.rlhf import posteriors
 >>> world = posteriors.world(seed=0)

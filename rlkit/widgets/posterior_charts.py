@@ -65,7 +65,7 @@ def distances(run, arms, distance: str, every: int) -> str:
 
 
 def written(run, seed: int, judges: int, world) -> str:
-    """The ten likeliest texts, with their probability and P(ok), of pi_0, pi* and three learners, side by side; HTML."""
+    """The ten likeliest texts of pi_0, pi* and three learners side by side, with probability and P(ok); HTML."""
     number, rows, columns = {text: i for i, text in enumerate(world.texts)}, ended(run, seed), {}
     for name, log_p in (("pi_0", world.log_prior), (f"pi* {judges}", world.star(1 / judges))):
         columns[name] = [(world.texts[i], float(log_p[i].exp())) for i in log_p.topk(10).indices.tolist()]
