@@ -39,7 +39,7 @@ def rows_of(model, tokenizer, task, problems: list, n: int, *, noise: float, see
 
 def taught(name: str, task, problems: list, pairs: int, noise: float, seed: int) -> tuple:
     """(rows, reward model): `rows_of` the shipped model `name`, and a `RewardModel` on its body, fitted to them in two
-    passes of 64 rows an update, learning rate 2e-3: what the arms of one seed share. The same seed gives the same bits."""
+    passes of 64 rows an update, learning rate 2e-3: what the arms of one seed share. The same seed, the same bits."""
     model, tokenizer = lm.load(name)
     rows = rows_of(model, tokenizer, task, problems, pairs, noise=noise, seed=seed)
     fitted = reward_models.RewardModel(model, tokenizer, max_new_tokens=task.max_new_tokens)

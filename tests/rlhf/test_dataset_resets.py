@@ -41,11 +41,11 @@ def test_followed_measures_the_base_at_its_multiples_and_passes_everything_on(ba
     assert ["opens" in s.metrics for s in found] == [True, False, True, False]
     assert found[0].metrics | {"loss": 2.0} == found[2].metrics  # the model stood still: the same numbers, bit for bit
     first = found[0].metrics
-    drawn = lm.judge(lm.sample(*base, PROBLEMS, 64, 16, seed=9), TASK, PROBLEMS).reward_parts
-    assert first["opens"] == pytest.approx(drawn["opening"].mean().item(), abs=0.01)
-    gold = preferences.gold(TASK)(lm.sample(*base, PROBLEMS, 64, 16, seed=9), PROBLEMS)
+    drawn = lm.judge(lm.sample(*base, PROBLEMS, 64, 16, seed=9), TASK, PROBLEMS)
+    opening, gold = drawn.reward_parts["opening"], preferences.gold(TASK)(drawn, PROBLEMS)
+    assert first["opens"] == pytest.approx(opening.mean().item(), abs=0.01)
     assert first["from_prompt"] == pytest.approx(gold.mean().item(), abs=0.05)
-    opened = gold[drawn["opening"] == 1]  # a text that opens with the word is what it is worth once opened
+    opened = gold[opening == 1]  # a text that opens with the word is what it is worth once opened
     assert first["once_opened"] == pytest.approx(opened.mean().item(), abs=0.06)
     with pytest.raises(ValueError, match="every=0: must be"):
         next(dataset_resets.followed(iter(steps), *base, TASK, PROBLEMS, **how | {"every": 0}))
@@ -77,3 +77,26 @@ def test_beats_counts_pairs_and_half_of_the_ties():
     np.testing.assert_allclose(dataset_resets.beats(one, other), [(0.5 + 1 + 1 + 1) / 4, 0.5])
     np.testing.assert_allclose(dataset_resets.beats(other, one), 1 - dataset_resets.beats(one, other))
     assert dataset_resets.beats([0.1 + 0.2], [0.3]) == 0.5  # rounding is no victory
+
+
+def test_given_away_counts_what_rollouts_start_with():
+    starts = {PROBLEMS[0].prompt: "", PROBLEMS[1].prompt: "once the", PROBLEMS[2].prompt: "the once old moon"}
+    found = dataset_resets.given_away(lambda p, rng: starts[p.prompt], PROBLEMS[:3], "once", 3000, 0)
+    assert list(found.values())[:3] == pytest.approx([1 / 3] * 3, abs=0.03) and sum(list(found.values())[:3]) == 1
+    assert found["words given"] == pytest.approx(2, abs=0.1)
+
+
+def test_taught_and_measured_are_what_a_cell_needs(base):
+    rows, judge = dataset_resets.taught("s-style-opening", TASK, PROBLEMS, 320, 0.1, 0)
+    assert rows == dataset_resets.rows_of(*base, TASK, PROBLEMS, 320, noise=0.1, seed=0)
+    both = [judge.of([r["prompt"] for r in rows], [r[side] for r in rows]) for side in ("chosen", "rejected")]
+    assert (both[0] > both[1]).double().mean() > 0.6  # ten updates already rank most of them
+    still = [Step(n, {"loss": 1.0}) for n in range(3)]
+    what = (base[0], "s-style-opening", base[1], TASK, PROBLEMS, judge.rewards)
+    metrics, kept = dataset_resets.measured(iter(still), *what, opening="once", every=2, seed=5, arm="x")
+    curve, last = kept
+    assert sorted(curve["curve"]) == sorted(dataset_resets.LOOKS) and curve["curve"]["opens"]["step"] == [0, 2]
+    assert (last["kind"], last["arm"], last["seed"], len(last["texts"])) == ("tested", "x", 5, 4)
+    assert np.mean(last["each"]) == pytest.approx(metrics["gold"], abs=1e-3) and last["gold"] == metrics["gold"]
+    _, kept = dataset_resets.measured(iter(still), *what, opening="once", every=None, seed=5, arm="x")
+    assert kept[0]["curve"] == {}
