@@ -10,14 +10,14 @@ BINS = np.linspace(0.2, 1, 17)  # of rewards
 
 
 def rewards_page(run, title) -> str:
-    """Rewards of a sweep over (arm, noise, seed) as far as it has come (`text_piles.results`): `score_grid` as HTML."""
+    """Rewards of a sweep over (arm, noise, seed) so far (`text_piles.results`), 0 the pile's mean: a `score_grid`."""
     if not run.metric_names:
         return show.note("The first learner is still at work.")
     scores = {}
     for (arm, noise), found in text_piles.results(run)["reward"].groupby(["arm", "noise"], sort=False):
         condition = f"{noise:.0%} of the rewards swapped" if noise else "rewards as they are"
         scores.setdefault(arm, {})[condition] = found.to_numpy()
-    return score_charts.score_grid(scores, {}, title)
+    return score_charts.score_grid(scores, {"mean of the pile": 0.0}, title)
 
 
 def learning_shares(texts, weights: dict, places: list) -> str:
