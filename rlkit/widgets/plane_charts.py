@@ -31,4 +31,4 @@ def reward_against_kl(
     words = "; ".join(f"{row[0]}: highest {row[2]} nats, last {row[3]} nats" for row in rows)
     picture = svg.chart(lines, title, x_label, y_label, words, height=360)
     heads = ("", "first", f"highest {y_label}", "last")
-    return picture + show.details("The numbers as a table: reward at KL", table(heads, rows, title))
+    return picture + show.details(f"The numbers as a table: {y_label} at {x_label}", table(heads, rows, title))

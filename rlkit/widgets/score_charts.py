@@ -123,7 +123,8 @@ def score_grid(scores: dict, levels: dict, title) -> str:
             parts.append(svg.marker(number, float(at_x(column, mean)), y))
             row.append(words)
         rows.append(row)
-    said = "Dotted: " + ", ".join(f"{name} {svg.number(level, 2)}" for name, level in levels.items()) + ". "
+    said = ", ".join(f"{name} {svg.number(level, 2)}" for name, level in levels.items())
+    said = f"Dotted: {said}. " if said else ""
     said += f"Small dots: seeds. Mark: their mean, with {FEW} seeds or more on its 95 % interval."
     spoken = "; ".join(
         f"{row[0]}: {', '.join(f'{c} {w}' for c, w in zip(conditions, row[1:], strict=True))}" for row in rows
