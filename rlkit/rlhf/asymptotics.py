@@ -142,16 +142,57 @@ def by_reward(log_p: torch.Tensor, log_prior: torch.Tensor, reward: torch.Tensor
 def growth(rows) -> dict:
     """ "per symbol" and "whole text" -> curve -> [[value per length]] of best-of-N, for `widgets.rate_panels`.
 
-    Curves: "lacks, 0.05" is the gap at delta = 0.05, "KL, 0.05" is far. rows: a table of `long_texts`'s rows with a
-    seed of -1, among others; lengths rise, and may not all be there yet.
+    Curves: "short of, 0.05" is the gap at delta = 0.05, "KL to it, 0.05" is far. rows: a table of `long_texts`'s rows
+    with a seed of -1, among others; lengths rise, and may not all be there yet.
     """
     rows = rows.reindex(columns=["policy", "seed", "length", "delta", "gap", "far"])
     parts = rows[(rows["policy"] == "best of N") & (rows["seed"] == -1) & rows["gap"].notna()].groupby("delta")
     return {
         title: {
             f"{name}, {delta:g}": [(part[what] / part["length"] ** power).tolist()]
-            for name, what in (("lacks", "gap"), ("KL", "far"))
+            for name, what in (("short of", "gap"), ("KL to it", "far"))
             for delta, part in parts
         }
         for title, power in (("per symbol", 1), ("whole text", 0))
     }
+
+
+def by_length(rows):
+    """Best-of-N's rows of `long_texts`, a table, for reading: (delta, length) -> columns of numbers.
+
+    beta is that of the tilt of KL = n delta, from gap = beta (far + n delta - kl); "KL to it, formula" is formula /
+    beta - 1, for there kl tends to n delta - 1.
+    """
+    nats = rows["delta"] * rows["length"]
+    beta = rows["gap"] / (rows["far"] + nats - rows["kl"])
+    columns = {"gap": "short of", "formula": "its formula", "far": "KL to it", "limit": "formula of KL to it"}
+    columns |= {"slope": "beta", "lacks": "lacks", "apart": "apart", "spread": "sd, optimum", "narrow": "sd, best of N"}
+    columns |= {"kl": "KL to base", "bound": "its bound"}
+    rows = rows.assign(slope=beta, limit=rows["formula"] / beta - 1).set_index(["delta", "length"])
+    return rows[list(columns)].rename(columns=columns)
+
+
+def against_kl(rows, number: int) -> dict:
+    """Curve -> (KL, gold reward) of the optimum and of each policy among `answers`' rows, a table, paid by gold.
+
+    Best-of-N is two curves, below and from N = 16; "formula" has its bound in place of its KL, without the smallest N.
+    Beyond its last tilt the optimum is the full reward.
+    """
+    _, prior, gold = listed(number)
+    rows = rows[rows["number"] == number].sort_values("kl")
+    best = rows["policy"] == "best of N"
+    names = rows["policy"].mask(best, "best of N, below 16").mask(best & (rows["knob"] >= 16), "best of N, from 16")
+    found = {name: (part["kl"].to_numpy(), part["reward"].to_numpy()) for name, part in rows.groupby(names)}
+    best = rows[best][1:]
+    found["formula, best of N"] = (best["bound"].to_numpy(), best["reward"].to_numpy())
+    line = optimum.frontier(prior, gold, gold, np.geomspace(20, 0.02, 60))
+    end = best["bound"].max(), gold.max().item()
+    # A chart marks five points evenly: with its last point repeated, this line, which is no policy, has two.
+    line = [np.pad(x.numpy(), (0, 240), constant_values=last) for x, last in zip(line, end, strict=True)]
+    return {"optimum": tuple(line)} | found
+
+
+def other_sources(rows):
+    """seed x length: KL(best-of-N || tilt of KL = n delta) on random sources, from a table of `long_texts`' rows."""
+    rows = rows[(rows["policy"] == "best of N") & (rows["world"] == "texts") & (rows["seed"] >= 0)]
+    return rows.astype({"seed": int, "length": int}).pivot(index="seed", columns="length", values="far")

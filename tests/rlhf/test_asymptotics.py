@@ -3,6 +3,7 @@
 import doctest
 import math
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -102,6 +103,38 @@ def test_growth_is_best_of_n_alone():
     rows = [row | {"seed": -1} for n in (5, 10) for row in asymptotics.long_texts(P, R, n, 0.05)]
     rows += [rows[0] | {"seed": 3}, {"kind": "cell", "length": 5, "delta": 0.05}]
     found = asymptotics.growth(pd.DataFrame(rows))
-    assert found["whole text"]["KL, 0.05"] == [[rows[0]["far"], rows[2]["far"]]]
-    assert found["per symbol"]["lacks, 0.05"][0] == pytest.approx([0.2238, 0.1878], abs=1e-4)
+    assert found["whole text"]["KL to it, 0.05"] == [[rows[0]["far"], rows[2]["far"]]]
+    assert found["per symbol"]["short of, 0.05"][0] == pytest.approx([0.2238, 0.1878], abs=1e-4)
     assert asymptotics.growth(pd.DataFrame()) == {"per symbol": {}, "whole text": {}}
+
+
+def test_by_length_has_the_beta_of_delta_alone_and_the_limit_of_the_kl():
+    rows = pd.DataFrame([asymptotics.long_texts(P, R, n, 0.15)[0] for n in (5, 20, 200)])
+    found = asymptotics.by_length(rows)
+    expected = optimum.beta_at(*types.source(P, R, 10), 1.5)
+    assert found["beta"].tolist() == pytest.approx([expected] * 3, rel=1e-6)
+    assert found.loc[(0.15, 5), "formula of KL to it"] < 0  # a limit: no use on short texts
+    assert found.loc[(0.15, 200), "formula of KL to it"] == pytest.approx(rows["far"][2], abs=0.05)
+    assert found["short of"].tolist() == rows["gap"].tolist() and (found["lacks"] < found["short of"]).all()
+
+
+@pytest.mark.slow
+def test_against_kl_has_every_policy_once_below_an_optimum_that_goes_on():
+    knobs = {"draws": [2, 8, 16, 64], "shares": [0.5], "temperatures": [0.5, 0.02]}
+    rows = pd.DataFrame(asymptotics.answers(0, seeds=[], **knobs))
+    found = asymptotics.against_kl(rows, 0)
+    sizes = {name: len(x) for name, (x, _) in found.items() if name != "optimum"}
+    own = {"best of N, below 16": 2, "best of N, from 16": 2, "best share": 1, "temperature": 2}
+    assert sizes == own | {"formula, best of N": 3}
+    assert found["formula, best of N"][0].tolist() == [optimum.best_of_n_bound(n) for n in (8, 16, 64)]
+    kl, most = found["optimum"]
+    assert (kl[-1], most[-1]) == (optimum.best_of_n_bound(64), 2) and (kl[1:] >= kl[:-1] - 1e-12).all()
+    for name, (x, y) in found.items():
+        assert name == "formula, best of N" or (y <= np.interp(x, kl, most) + 1e-3).all()
+
+
+def test_other_sources_are_a_row_each():
+    rows = [row | {"seed": 3, "world": "texts"} for n in (10, 5) for row in asymptotics.long_texts(P, R, n, 0.05)]
+    rows += [rows[0] | {"seed": -1}, {"world": "samples", "seed": 3}]
+    found = asymptotics.other_sources(pd.DataFrame(rows))
+    assert found.index.tolist() == [3] and found.loc[3].to_dict() == {5: rows[2]["far"], 10: rows[0]["far"]}
