@@ -5,18 +5,22 @@ import itertools
 import numpy as np
 
 from rlkit import evaluations
-from rlkit.html import table
+from rlkit.html import COLOURS, table
 from rlkit.rlhf import optimum, posteriors
 from rlkit.widgets import show, svg
 
 DISTANCES = {"KL(pi || pi*)": "reverse", "KL(pi* || pi)": "forward"}
-MARKS = (1 / 16, 1, 4, 16, 256)  # judges: where the frontier has its marks
+MARKS = (1 / 16, 1, 4, 16, 64)  # judges: where the frontier has its marks
 WRITTEN = 100_000  # texts of the simulation
 
 
-def passed(world, judges: int) -> str:
-    """The likeliest texts under pi* at beta = 1 / judges, beside those of 100,000 written texts that passed; HTML."""
-    star, rng = world.star(1 / judges), np.random.default_rng(0)
+def passed(judges: int, prompt: int) -> str:
+    """The likeliest texts under pi* at beta = 1 / judges, beside those of 100,000 written texts that passed; HTML.
+
+    prompt: the seed of a world.
+    """
+    world, rng = posteriors.world(prompt), np.random.default_rng(0)
+    star = world.star(1 / judges)
     chance = (judges * world.reward).exp().numpy()
     count = rng.binomial(rng.multinomial(WRITTEN, world.log_prior.softmax(0).numpy()), chance)
     head = ("text", "pi_0, %", "one judge's P(ok), %", "pi*, %", f"of {count.sum():,} that passed, %")
@@ -37,36 +41,50 @@ def ended(run, seed: int) -> dict:
     return {row["arm"]: row for row in evaluations.of_kind(run, "end", seed=seed).to_dict("records")}
 
 
-def plane(run, arms, seed: int, world) -> str:
-    """The map of one seed: mean reward over KL(pi || pi_0), the exact frontier, a path for each finished arm."""
+def _places(run) -> dict:
+    """arm -> its colour and mark: 1, 2, ... as they ran (0 is the frontier); an exact arm has its twin's colour."""
+    arms = list(dict.fromkeys(evaluations.of_kind(run, "end")["arm"])) if run.rollouts().size else []
+    places = {arm: number for number, arm in enumerate(arms, 1)}
+    twins = {arm: places.get(arm.removesuffix(" exact"), place) for arm, place in places.items()}
+    return {arm: twins[arm] + len(COLOURS) * (twins[arm] != place) for arm, place in places.items()}
+
+
+def plane(run, seed: int, learners=None) -> str:
+    """The map of one seed: mean reward over KL(pi || pi_0), the exact frontier, a path for each finished arm.
+
+    learners: only these arms; None: all.
+    """
+    world, places = posteriors.world(seed), _places(run)
     steps = [np.geomspace(a, b, 13)[1:] for a, b in itertools.pairwise(MARKS)]
     betas = 1 / np.concatenate([MARKS[:1], *steps])  # 49: the five marks that a line has are at MARKS
     edge = optimum.frontier(world.log_prior, world.reward, world.reward, betas.tolist())
     lines = [svg.Line("frontier", *(one.numpy() for one in edge), place=0)]
     for arm, row in ended(run, seed).items():
         kl, reward = np.asarray(row["path"]["kl"]), np.asarray(row["path"]["reward"])
-        lines.append(svg.Line(arm, kl, reward, place=1 + list(arms).index(arm)))
+        if learners is None or arm in learners:
+            lines.append(svg.Line(arm, kl, reward, place=places[arm]))
     title = f"Seed {seed}, prompt: {world.prompt}"
     words = "; ".join(f"{line.label} ends at {line.y[-1]:.3f}, KL {line.x[-1]:.2f}" for line in lines)
     return svg.chart(lines, title, "KL(pi || pi_0), nats", "mean reward, nats", words, height=420)
 
 
-def distances(run, arms, distance: str, every: int) -> str:
+def distances(run, distance: str) -> str:
     """log10 of a distance (a key of DISTANCES) over the steps: the mean over seeds, in a band of one standard error."""
     lines = []
-    for number, arm in enumerate(arms, 1):
+    for arm, place in _places(run).items():
         paths = [path for path in evaluations.of_kind(run, "end", arm=arm)["path"] if DISTANCES[distance] in path]
         if paths:
             values = np.log10(np.maximum([path[DISTANCES[distance]] for path in paths], 1e-4))
-            line = svg.mean_and_error(arm, every * np.arange(values.shape[1]), values)
-            lines.append(line._replace(place=number))
+            steps = np.linspace(0, run.config["train steps"], values.shape[1])
+            lines.append(svg.mean_and_error(arm, steps, values)._replace(place=place))
     words = "; ".join(f"{line.label} ends at {10 ** line.y[-1]:.3f} nats" for line in lines)
     return svg.chart(lines, f"{distance}, mean over seeds", "step", f"log10 of {distance} in nats", words, height=380)
 
 
-def written(run, seed: int, judges: int, world) -> str:
+def written(run, seed: int, judges: int) -> str:
     """The ten likeliest texts of pi_0, pi* and three learners side by side, with probability and P(ok); HTML."""
-    number, rows, columns = {text: i for i, text in enumerate(world.texts)}, ended(run, seed), {}
+    world, rows, columns = posteriors.world(seed), ended(run, seed), {}
+    number = {text: i for i, text in enumerate(world.texts)}
     for name, log_p in (("pi_0", world.log_prior), (f"pi* {judges}", world.star(1 / judges))):
         columns[name] = [(world.texts[i], float(log_p[i].exp())) for i in log_p.topk(10).indices.tolist()]
     columns |= {arm: rows[arm]["likely"] for arm in (f"KL-RL {judges}", f"GDC {judges}", "no KL")}

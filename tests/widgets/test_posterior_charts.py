@@ -4,11 +4,10 @@ import re
 
 import pytest
 
+from rlkit.html import COLOURS
 from rlkit.rlhf import posteriors
 from rlkit.runs import Run
 from rlkit.widgets import posterior_charts
-
-ARMS = ("no KL", "KL-RL 1", "GDC 1")
 
 
 @pytest.fixture(scope="module")
@@ -18,8 +17,8 @@ def world():
 
 @pytest.fixture
 def run(world, tmp_path):
-    run = Run.create("posterior", {}, root=tmp_path)
-    for number, (arm, beta) in enumerate({"GDC 1": 1.0, "no KL": 0.05, "KL-RL 1": 1.0}.items()):
+    run = Run.create("posterior", {"train steps": 5}, root=tmp_path)
+    for number, (arm, beta) in enumerate({"no KL": 0.05, "GDC 1": 1.0, "KL-RL 1": 1.0, "GDC 1 exact": 1.0}.items()):
         law = world.star(beta)
         end = posteriors.place(law, world, 0 if arm == "no KL" else beta)
         path = {name: [1.0 if name in ("reverse", "forward") else 0.0, value] for name, value in end.items()}
@@ -30,7 +29,7 @@ def run(world, tmp_path):
 
 
 def test_passed_shows_theory_and_simulation_side_by_side(world):
-    page = posterior_charts.passed(world, 1)
+    page = posterior_charts.passed(1, 0)
     assert "After 1 judge," in page and world.prompt in page
     rows = re.findall(r"<tr>(.*?)</tr>", page)[1:]
     cells = [re.findall(r">([^<>]+)</t[dh]>", row) for row in rows]
@@ -43,29 +42,29 @@ def test_passed_shows_theory_and_simulation_side_by_side(world):
         assert float(prior) < 100 and 0 < float(chance) < 100
 
 
-def test_passed_with_more_judges_than_texts_get_by_still_shows(world):
-    assert "of 0 that passed" in posterior_charts.passed(world, 10**9)
+def test_passed_with_more_judges_than_texts_get_by_still_shows():
+    assert "of 0 that passed" in posterior_charts.passed(10**9, 0)
 
 
-def test_the_map_has_a_path_for_each_finished_arm_in_its_own_colour(run, world, tmp_path):
-    page = posterior_charts.plane(run, ARMS, 0, world)
-    places = [page.index(f">{name}<") for name in ("frontier", "GDC 1", "no KL", "KL-RL 1")]
-    assert places == sorted(places)
-    from rlkit.html import COLOURS
-
-    assert page.count(COLOURS[3]) > 0 and page.count(COLOURS[1]) > 0
-    empty = posterior_charts.plane(Run.create("empty", {}, root=tmp_path), ARMS, 0, world)
+def test_the_map_has_a_path_for_each_finished_arm_in_its_own_colour(run, tmp_path):
+    page = posterior_charts.plane(run, 0)
+    assert all(f">{name}<" in page for name in ("frontier", "no KL", "GDC 1", "KL-RL 1", "GDC 1 exact"))
+    one = posterior_charts.plane(run, 0, ("KL-RL 1",))
+    assert COLOURS[3] in one and COLOURS[1] not in one and ">GDC 1<" not in one  # the third arm that ran
+    twin = posterior_charts.plane(run, 0, ("GDC 1 exact",))
+    assert COLOURS[2] in twin and COLOURS[4] not in twin  # the colour of GDC 1, which ran second
+    empty = posterior_charts.plane(Run.create("empty", {}, root=tmp_path), 0)
     assert "frontier" in empty and "GDC 1" not in empty
 
 
 def test_distances_leave_out_arms_without_a_posterior(run):
-    page = posterior_charts.distances(run, ARMS, "KL(pi || pi*)", 5)
+    page = posterior_charts.distances(run, "KL(pi || pi*)")
     assert ">KL-RL 1<" in page and ">GDC 1<" in page and ">no KL<" not in page
     assert "KL-RL 1 ends at 0.000 nats" in page
 
 
 def test_written_lists_ten_texts_and_the_rest(run, world):
-    page = posterior_charts.written(run, 0, 1, world)
+    page = posterior_charts.written(run, 0, 1)
     rows = re.findall(r"<tr>(.*?)</tr>", page)
     assert len(rows) == 12 and rows[-1].count("all others") == 5
     best = world.texts[int(world.reward.argmax())]
