@@ -98,14 +98,10 @@ def place(log_pi: torch.Tensor, world: World, beta: float) -> dict:
     return {name: float(value) for name, value in found.items()}
 
 
-def stopped(path: dict, world: World, divergence: float) -> tuple:
-    """(reward of a path where it passes KL(pi || pi_0) = divergence, interpolated; reward of the optimum there).
-
-    path: {"kl": [K] rising there, "reward": [K]}.
-    """
-    beta = optimum.beta_at(world.log_prior, world.reward, divergence)
-    best = optimum.expected(world.star(beta), world.reward)
-    return float(np.interp(divergence, path["kl"], path["reward"])), float(best)
+def best_at(world: World, divergence: float) -> float:
+    """The most reward that a policy of KL(pi || pi_0) = divergence (nats, above 0) can have: that of the tilt there."""
+    star = world.star(optimum.beta_at(world.log_prior, world.reward, divergence))
+    return float(optimum.expected(star, world.reward))
 
 
 def _problems(length: int) -> list:

@@ -93,8 +93,7 @@ def written(run, seed: int, judges: int) -> str:
         line = [f"{text} {100 * p:.1f} ({float(world.reward[number[text]].exp()):.2f})" for text, p in likely]
         lines.append([*line, f"all others {100 * max(0.0, 1 - sum(p for _, p in likely)):.1f}"])
     best = int(world.reward.argmax())
-    words = f"In percent; in brackets the judge's P(ok). His favourite is '{world.texts[best]}', P(ok) = "
-    words += (
-        f"{float(world.reward[best].exp()):.3f}; pi_0 writes it once in {float((-world.log_prior[best]).exp()):,.0f}."
-    )
+    chance, once = float(world.reward[best].exp()), float((-world.log_prior[best]).exp())
+    words = f"In percent; in brackets the judge's P(ok). His favourite is '{world.texts[best]}', P(ok) = {chance:.3f}; "
+    words += f"pi_0 writes it once in {once:,.0f} texts."
     return table(list(columns), zip(*lines, strict=True), f"Prompt: {world.prompt}") + show.note(words)

@@ -65,14 +65,14 @@ def test_held_by_counts_the_likeliest():
         posteriors.held_by(law, 1.5)
 
 
-def test_stopped_interpolates_and_the_frontier_is_above_every_path(world):
-    betas = [4.0, 1.0, 0.25]
-    kl, reward = optimum.frontier(world.log_prior, world.reward, world.reward, betas)
-    path = {"kl": kl.tolist(), "reward": reward.tolist()}
-    on, best = posteriors.stopped(path, world, kl[1].item())
-    assert on == pytest.approx(reward[1].item()) and best == pytest.approx(on, abs=1e-6)
-    between, best = posteriors.stopped(path, world, (kl[1] + kl[2]).item() / 2)
-    assert between == pytest.approx((reward[1] + reward[2]).item() / 2) and best > between  # a chord of a concave line
+def test_best_at_is_on_the_frontier_and_above_every_mixture_with_the_start_model(world):
+    kl, reward = optimum.frontier(world.log_prior, world.reward, world.reward, [1.0, 0.25])
+    assert posteriors.best_at(world, kl[0].item()) == pytest.approx(reward[0].item(), abs=1e-6)
+    mixed = (0.5 * world.log_prior.exp() + 0.5 * world.star(0.05).exp()).log()
+    found = posteriors.place(mixed, world, 0)
+    assert posteriors.best_at(world, found["kl"]) > found["reward"] + 0.1
+    with pytest.raises(ValueError, match="divergence"):
+        posteriors.best_at(world, 100.0)
 
 
 def test_a_seed_that_is_none_is_refused():
