@@ -7,6 +7,7 @@ import pandas as pd
 
 from rlkit import checks, lm
 from rlkit.rlhf import offline_texts
+from rlkit.stats import paired_bootstrap
 
 BAD_AT_FIRST, BAD_AT_LAST = 0.1, 0.7  # shares of bad authors, from the first to the last of the prompts' first words
 SLIP, BAD_SLIP = 0.1, 0.8  # how often an author takes any word at all
@@ -80,6 +81,19 @@ def results(run) -> pd.DataFrame:
     """What the cells of a sweep over (arm, noise, seed) measured: indexed by these three, a column for each metric."""
     cells = run.rollouts().query("kind == 'cell'").set_index("step")[["arm", "noise", "seed"]]
     return cells.join(run.metrics().set_index("step").drop(columns="seed")).set_index(["arm", "noise", "seed"])
+
+
+def loss_gap(found, one: str, other: str, noise: float) -> tuple:
+    """(interval, sentence): how much more reward `one` loses through noise than `other`, over piles; below 0: less.
+
+    found: `results`, with both arms at noise 0 and at `noise`. The loss of a pile is its reward without noise less that
+    with it; the interval is the 95 % `stats.paired_bootstrap`.
+    """
+    rewards = found["reward"].unstack("noise").dropna()
+    lost = rewards[0.0] - rewards[noise]  # of (arm, seed)
+    gap = paired_bootstrap({"": (lost[one] - lost[other]).to_numpy()}, lambda mean: mean[""])
+    said = f"{one} loses {lost[one].mean():.2f}, {other} {lost[other].mean():.2f} standard deviations; difference "
+    return gap, said + f"{gap.estimate:.2f} [{gap.low:.2f}, {gap.high:.2f}]"
 
 
 def _likelihood(logp, reference, mask, weights):

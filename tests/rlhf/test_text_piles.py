@@ -1,6 +1,7 @@
 """Piles of mixed quality: who wrote them, what they earn, and what a learner is told about them."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from rlkit import lm, measure
@@ -52,3 +53,15 @@ def test_results_are_read_back_by_arm_noise_and_seed(tmp_path):
     table = text_piles.results(run)
     assert table.loc[("y", 0.3, 1), "reward"] == 10.3 and len(table) == 4
     assert table["reward"].xs(("x", 0.0), level=("arm", "noise")).tolist() == [0.0, 10.0]
+
+
+def test_loss_gap_compares_what_two_arms_lose_through_noise():
+    index = pd.MultiIndex.from_product([["x", "y", "z"], [0.0, 0.3], [0, 1, 2]], names=["arm", "noise", "seed"])
+    clean, noisy = np.array([1.0, 2.0, 3.0]), {"x": 0.5, "y": 0.2}
+    values = [clean - noisy.get(arm, np.nan) * (noise > 0) for arm in "xyz" for noise in (0.0, 0.3)]
+    found = pd.DataFrame({"reward": np.concatenate(values)}, index=index)
+    found.loc[("z", 0.0), "reward"] = clean  # z has no noisy run
+    gap, said = text_piles.loss_gap(found, "x", "y", 0.3)
+    assert gap[:3] == pytest.approx((0.3, 0.3, 0.3)) and gap.seeds == 3
+    assert said == "x loses 0.50, y 0.20 standard deviations; difference 0.30 [0.30, 0.30]"
+    assert text_piles.loss_gap(found, "y", "x", 0.3)[0].estimate == pytest.approx(-0.3)
