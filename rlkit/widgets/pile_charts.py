@@ -61,7 +61,7 @@ def pile_page(texts) -> str:
     said = (
         f"Mean reward {reward.mean():.2f}, by good authors {reward[~bad].mean():.2f}, by bad ones "
         f"{reward[bad].mean():.2f}; standard deviation {reward.std():.2f}.",
-        f"V(x) goes from {value.min():.2f} to {value.max():.2f}.",
+        f"V(x) goes from {value.min():.2f} to {value.max():.2f}; its standard deviation over texts {value.std():.2f}.",
         f"Reward above V(x) and reward above the pile's mean agree for {same:.0%} of the texts.",
         f"Full marks lie {(1 - reward.mean()) / reward.std():.2f} standard deviations above the pile's mean.",
         f"{len(pairs)} pairs can be made of the pile.",

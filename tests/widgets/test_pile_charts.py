@@ -34,7 +34,10 @@ def test_rewards_page_has_a_row_for_each_arm_and_a_column_for_each_noise(tmp_pat
 def test_pile_page_compares_the_value_with_a_plain_threshold():
     texts = TEXTS.assign(problem=0, prompt="moon sings", text=["cat", "the moon", "moon sings", "moon sings"])
     page = pile_charts.pile_page(texts.assign(advantage=[-0.1, 0.1, 0.2, 0.2]))  # values 0.4, 0.4, 0.7, 0.7
-    assert "V(x) goes from 0.40 to 0.70" in page and "agree for 75% of the texts" in page
+    assert (
+        "V(x) goes from 0.40 to 0.70; its standard deviation over texts 0.17" in page
+        and "agree for 75% of the texts" in page
+    )
     assert "by good authors 0.90, by bad ones 0.40; standard deviation 0.30" in page
     assert "Full marks lie 1.17 standard deviations" in page
     assert page.count("<tr>") == 4  # a head, bad with 0 and 1 words held, good with 2
