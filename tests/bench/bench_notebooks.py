@@ -14,7 +14,7 @@ LIMITS |= {"qlora_costs": 90, "qlora_": 180}  # guides: a whole training of a 4-
 LIMITS |= dict.fromkeys(("echo_chamber", "limit_of_rlvr", "nft", "nsr", "one_shot_rlvr"), 120)
 LIMITS |= dict.fromkeys(("dual_rl", "neorl2", "riql", "ss_orl", "traj_weighting"), 120)
 LIMITS |= dict.fromkeys(("edge_of_reach", "lipschitz_mbrl", "losse", "model_based_gen", "morec", "pdg_control"), 120)
-LIMITS |= dict.fromkeys(("a_lol", "alignment_ceiling", "dr_po"), 120)
+LIMITS |= dict.fromkeys(("a_lol", "alignment_ceiling", "dr_po", "rl_kl_bayes"), 120)
 PAPER_LIMIT = 60
 
 
