@@ -10,13 +10,14 @@ learners     reinforce(model, tokenizer, task, reward, beta=, ...)  ppo(...)
 fixed texts  offline_texts.learn(...): weighted likelihoods  offline_texts.fit_values(...)  offline_texts.tested(...)
 TRL          trl.RewardTrainer(reward_model, rows, args, ...)  trl.DPOTrainer(model, tokenizer, rows, args, ...)
 optimum      optimum.tilt  optimum.frontier  optimum.best_of_n: exact, where all completions can be listed
+             Listed(model, tokenizer, task): where every policy stands
 types        types.source(chances, rewards, length): long texts of independent symbols, exact by counting
 """
 
 import importlib
 
 # What the package offers and the module it lives in: imported when first asked for; files and labels need no torch.
-_HOME = {"gold": "preferences"}
+_HOME = {"gold": "preferences", "Listed": "listed"}
 _HOME |= dict.fromkeys("read_preferences write_preferences as_trl".split(), "preference_files")
 _HOME |= {"reinforce": "kl_reinforce", "ppo": "token_ppo"}  # a module named like its function would hide it
 _HOME |= {"dpo": "direct_preferences", "best_of_n": "best_samples", "expected_best": "best_samples"}
