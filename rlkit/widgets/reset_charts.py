@@ -32,7 +32,8 @@ def ends(run, arms: tuple, rival: str) -> str:
     for arm in arms:
         wins = dataset_resets.beats(gold[arm], gold[rival]).mean(1)
         shown[arm] = {"gold reward of a text": gold[arm].mean((1, 2)), f"chance to beat a text by {rival}": wins}
-    return score_charts.score_grid(shown, {"an even chance, of the right column:": 0.5}, f"Texts written from the prompt, {len(wins)} seeds")
+    even = {"an even chance, of the right column:": 0.5}
+    return score_charts.score_grid(shown, even, f"Texts written from the prompt, {len(wins)} seeds")
 
 
 def side_by_side(run, task, problems: list, prompt: int, each: int, arms: tuple) -> str:
