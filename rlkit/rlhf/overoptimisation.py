@@ -9,6 +9,7 @@ from scipy.stats import rankdata
 
 from rlkit import checks
 from rlkit.evaluations import of_kind
+from rlkit.stats import paired_bootstrap
 
 FORMS = {"RL": np.log, "best of n": lambda d: d}  # what beta multiplies in gold = d (alpha - beta f(d))
 
@@ -178,7 +179,8 @@ def paths(run) -> pd.DataFrame:
     at (steps), gold, proxy, kl, accuracy: arrays over looks [E], proxy in standard deviations of the base's texts from
     their mean. end: gold at the last look. gap: see `gap`. fall: proxy `rises` and the gap is above two standard errors
     of a half (the largest of the run's). by_gold: gold where it is highest, picked in one half of the texts, read in
-    the other; by_proxy: gold where proxy is highest. Other numbers in the row come along.
+    the other; by_proxy: gold where proxy is highest; start: gold before the first step. silent: the reward model gives
+    every text of the path the same reward. Other numbers in the row come along.
     """
     found = []
     for row in of_kind(run, "path").dropna(axis=1, how="all").to_dict("records"):
@@ -188,25 +190,64 @@ def paths(run) -> pd.DataFrame:
         row |= {name: np.array(row[name]) for name in ("at", "kl", "accuracy")}
         row |= {"gold": gold, "proxy": proxy, "end": gold[-1], "gap": fall}
         row |= {"fall": bool(fall > 2 * error and rises(proxy))}
-        found.append(row | {"by_gold": gold[-1] + fall, "by_proxy": gold[proxy.argmax()]})
+        found.append(
+            row
+            | {"by_gold": gold[-1] + fall, "by_proxy": gold[proxy.argmax()]}
+            | {"start": gold[0], "silent": bool(np.ptp(proxy) == 0)}
+        )
     names = ["labels", "capacity", "seed"]
     return pd.DataFrame(found).set_index(names).sort_index() if found else pd.DataFrame()
 
 
-def without_silent(found: pd.DataFrame) -> dict:
-    """Means of `paths` without the baseline and without reward models that give every text the same reward.
+def at_kl(found: pd.DataFrame, kl: float) -> pd.Series:
+    """Gold of each policy of `paths` where it first is `kl` nats from the base, between looks on a straight line in KL;
+    NaN where it never got that far."""
+    return found.apply(
+        lambda row: np.interp(kl, np.maximum.accumulate(row["kl"]), row["gold"]) if row["kl"].max() >= kl else np.nan,
+        axis=1,
+    ).astype(float)
 
-    Rounded. left out: how many. share that fall, gap: means over the rest. rank correlation: of accuracy on the base
-    with gold at the end, mean over seeds. best is not the most accurate: share of seeds.
+
+def means(found: pd.DataFrame) -> pd.DataFrame:
+    """A line for each reward model of `paths`: the mean over its runs that are not silent, and how many are."""
+    spoke = found[~found["silent"]].assign(at=lambda own: at_kl(own, 4))
+    names = {"start": "gold, start", "by_gold": "gold, best look", "by_proxy": "gold, proxy's best look"}
+    names |= {"at": "gold at KL = 4", "end": "gold, last step", "gap": "gap", "fall": "fall", "to": "KL"}
+    columns = ["accuracy on the base", "accuracy, own labels", *names]
+    who = ["labels", "capacity"]
+    told = spoke.assign(to=spoke["kl"].str[-1])[columns].astype(float).rename(columns=names).groupby(who).mean()
+    silent = found["silent"].groupby(who).sum()
+    return told.reindex(silent.index).assign(silent=silent)
+
+
+def beside(found: pd.DataFrame) -> pd.DataFrame:
+    """What a verdict over all reward models of `paths` leaves open, means over seeds with 95 % intervals.
+
+    Without silent reward models: share of runs that fall, gap, share of seeds in which the best policy is not that of
+    the most accurate; and rank correlations of accuracy on the base with gold: at the end over all, over those that
+    are not silent, among those of one kind, and where policies are 2, 4 or 8 nats from the base. "a guide that knows":
+    gold at the end of one seed with its mean over the other seeds, all reward models: what noise leaves to any guide.
+    A seed with fewer than two reward models does not count, nor does a line with fewer than two seeds.
     """
     every = found.drop("gold", errors="ignore")
-    own = every[every["proxy"].map(np.ptp) > 0]
-    seeds = [(rows["accuracy on the base"], rows["end"]) for _, rows in own.groupby("seed")]
-    told = {
-        "left out": len(every) - len(own),
-        "share that fall": own["fall"].astype(float).mean(),
-        "gap": own["gap"].mean(),
-        "rank correlation": np.mean([spearman(right, end) for right, end in seeds]),
-        "best is not the most accurate": np.mean([right.idxmax() != end.idxmax() for right, end in seeds]),
-    }
-    return {name: round(float(value), 3) for name, value in told.items()}
+    own = every[~every["silent"]]
+
+    def ranks(rows, gold=None):
+        rows = rows.assign(at=rows["end"] if gold is None else gold).dropna(subset="at")
+        seeds = [one for _, one in rows.groupby("seed") if len(one) > 1]
+        return [spearman(one["accuracy on the base"], one["at"]) for one in seeds]
+
+    by_seed, ends = own.groupby("seed"), every["end"].unstack(["labels", "capacity"]).to_numpy(float)
+    others = [np.delete(ends, place, 0).mean(0) for place in range(len(ends))] if len(ends) > 1 else []
+    best = [rows["accuracy on the base"].idxmax() != rows["end"].idxmax() for _, rows in by_seed]
+    lines = {"share that fall": by_seed["fall"].mean(), "gap": by_seed["gap"].mean()}
+    lines |= {"the best is not the most accurate": best, "ranks": ranks(own), "ranks, silent ones too": ranks(every)}
+    lines |= {f"ranks, {kind} alone": ranks(rows) for kind, rows in own.groupby("capacity")}
+    lines |= {f"ranks at KL = {kl}": ranks(own, at_kl(own, kl)) for kl in (2, 4, 8)}
+    lines["ranks, a guide that knows"] = [spearman(one, mean) for one, mean in zip(ends, others, strict=False)]
+    told = {}
+    for name, values in lines.items():
+        if len(values) > 1:
+            found = paired_bootstrap({"": np.asarray(values, dtype=float)}, lambda mean: mean[""])
+            told[name] = {"mean": found.estimate, "low": found.low, "high": found.high}
+    return pd.DataFrame.from_dict(told, orient="index")

@@ -35,8 +35,9 @@ def climbs(found, what: str, capacity: str, height: int = 230) -> str:
 
 
 def two_forms(found, labels: str, capacity: str) -> str:
-    """Gold over d, the root of the KL: the mean over seeds at each look, and both fits of Gao et al. 2022 to it, each
-    with its share of the variance. Returns SVG and a table of the fits; without such policies it says so."""
+    """Gold minus gold of the base over d, the root of the KL: the mean over seeds at each look, and both fits of Gao et
+    al. 2022 to it, each with its share of the variance. Returns SVG and a table of the fits; without such policies, or
+    where they stay at the base, it says so."""
     from rlkit.rlhf import overoptimisation as over
 
     if (labels, capacity) not in found.index.droplevel("seed"):
@@ -44,26 +45,28 @@ def two_forms(found, labels: str, capacity: str) -> str:
     own = found.loc[labels, capacity]
     kl, gold = (np.stack(own[name]).mean(0) for name in ("kl", "gold"))
     there = kl > 1e-3  # not the start
-    d, start, rows = np.sqrt(kl[there]), gold[0], []
-    x, lines = np.linspace(d.min(), d.max(), 80), [svg.Line("measured", d, gold[there])]
-    for form, name in (("RL", "d (a - b ln d)"), ("best of n", "d (a - b d)")):
-        alpha, beta, share = over.fit(kl[there], gold[there] - start, form)
-        lines.append(svg.Line(name, x, start + over.height(x**2, alpha, beta, form)))
+    if there.sum() < 3:
+        return show.note(f"{labels}, {capacity}: its policies never left the base.")
+    d, gain, rows = np.sqrt(kl[there]), gold[there] - gold[0], []
+    x, lines = np.linspace(d.max() / 80, d.max(), 80), [svg.Line("measured", np.r_[0, d], np.r_[0, gain])]
+    for form, name in (("RL", "d (α - β ln d)"), ("best of n", "d (α - β d)")):
+        alpha, beta, share = over.fit(kl[there], gain, form)
+        lines.append(svg.Line(name, np.r_[0, x], np.r_[0, over.height(x**2, alpha, beta, form)]))
         rows.append([name, f"{alpha:.2f}", f"{beta:.2f}", f"{share:.2f}"])
-    title = f"gold reward, {labels}, {capacity}"
-    said = "; ".join(f"{name}: a {a}, b {b}, explains {share} of the variance" for name, a, b, share in rows)
+    title = f"gold minus gold of the base, {labels}, {capacity}"
+    said = "; ".join(f"{name}: α {a}, β {b}, explains {share} of the variance" for name, a, b, share in rows)
     picture = svg.chart(lines, title, "d, root of the KL to the base in nats", title, said)
-    return picture + table(("fitted to", "a", "b", "share of variance"), rows)
+    return picture + table(("fitted to", "α", "β", "share of variance"), rows)
 
 
 def ranking(found, accuracy: str, gold: str, title) -> str:
-    """Gold of the policy against the accuracy of its reward model, two columns of `found`: a mark for each reward
-    model, the mean over seeds; the marks of a capacity are joined in the order of accuracy. Returns SVG and a table."""
+    """Gold of the policy against the accuracy of its reward model, two columns of `found`: a mark with its name for
+    each reward model, the mean over seeds; its capacity is its colour. Returns SVG and a table."""
     means, lines, rows = found.drop("gold").groupby(["capacity", "labels"]).mean(numeric_only=True), [], []
     for place, capacity in enumerate(means.index.unique("capacity")):
-        own = means.loc[capacity].sort_values(accuracy)
-        lines.append(svg.Line(capacity, own[accuracy].to_numpy(), own[gold].to_numpy(), place=place + len(LABELS)))
-        rows += [[capacity, n, f"{one[accuracy]:.2f}", f"{one[gold]:.2f}"] for n, one in own.iterrows()]
+        for labels, one in means.loc[capacity].sort_values(accuracy).iterrows():
+            lines.append(svg.Line(f"{capacity}, {labels}", one[[accuracy]], one[[gold]], place=place + len(LABELS)))
+            rows.append([capacity, labels, f"{one[accuracy]:.2f}", f"{one[gold]:.2f}"])
     said = "; ".join(f"{a} with labels {b}: accuracy {x}, gold {y}" for a, b, x, y in rows)
     picture = svg.chart(lines, title, accuracy, title, said)
     return picture + show.details("The numbers as a table", table(("", "labels", accuracy, title), rows))

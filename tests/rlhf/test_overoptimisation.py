@@ -134,16 +134,56 @@ def test_paths_say_who_fell(tmp_path):
     assert fell["proxy"].tolist() == [0, 1, 2, 3]
 
 
-def test_without_silent_leaves_out_who_says_nothing():
-    rises, flat = np.arange(3.0), np.zeros(3)
-    rows = [("gold", "gold", rises, 0.0, 2.0), ("few", "xs", flat, 0.5, 1.9), ("many", "bag", rises, 0.9, 0.1)]
-    rows += [("many", "s", rises, 0.7, 0.8), ("many", "xs", rises, 0.6, 0.5)]
+def found_of(rows):
+    """A table of paths: rows of labels, capacity, seed, accuracy, gold [E], proxy [E], looks at KL 0, 2, 4 and 10."""
     table = [
-        {"labels": a, "capacity": c, "seed": 0, "proxy": p, "accuracy on the base": x, "end": e, "gap": 2 - e}
-        | {"fall": e < 0.6}
-        for a, c, p, x, e in rows
+        {"labels": a, "capacity": c, "seed": seed, "accuracy on the base": x, "accuracy, own labels": x, "proxy": proxy}
+        | {"gold": np.array(g), "kl": np.array([0.0, 2, 4, 10]) * moved, "start": g[0], "end": g[-1]}
+        | {"by_gold": max(g), "by_proxy": g[-1], "gap": max(g) - g[-1], "fall": g[-1] < g[0], "silent": not moved}
+        for a, c, seed, x, g, proxy, moved in rows
     ]
-    told = over.without_silent(pd.DataFrame(table).set_index(["labels", "capacity", "seed"]).sort_index())
-    assert (told["left out"], told["best is not the most accurate"]) == (1, 1.0)
-    assert (told["share that fall"], told["gap"]) == (0.667, 1.533)  # of the gaps 1.9, 1.2, 1.5
-    assert told["rank correlation"] == pytest.approx(-0.5)  # ranks 3 2 1 of accuracy, 1 3 2 of gold
+    return pd.DataFrame(table).set_index(["labels", "capacity", "seed"]).sort_index()
+
+
+def three_seeds():
+    """More accurate is better at 4 nats and worse at the end; few, xs says nothing."""
+    rows, proxy = [], np.arange(4.0)
+    for seed in range(3):
+        rows += [("gold", "gold", seed, np.nan, [1.0, 1.5, 1.9, 2.0], proxy, 1)]
+        rows += [("few", "xs", seed, 0.5, [1.0] * 4, 0 * proxy, 0)]
+        rows += [("many", "bag", seed, 0.9, [1.0, 1.3, 1.4, -0.2], proxy, 1)]
+        rows += [("few", "bag", seed, 0.8, [1.0, 1.2, 1.3, -0.1], proxy, 1)]
+        rows += [("many", "s", seed, 0.6, [1.0, 1.1, 1.2, 0.8], proxy, 1)]
+    return found_of(rows)
+
+
+def test_at_kl_reads_between_looks_and_says_who_never_got_there():
+    told = over.at_kl(three_seeds(), 7)
+    assert told["many", "bag", 0] == pytest.approx((1.4 - 0.2) / 2) and np.isnan(told["few", "xs", 0])
+
+
+def test_means_leave_out_who_says_nothing_and_count_them():
+    told = over.means(three_seeds())
+    assert told["silent"].to_dict() == dict.fromkeys(told.index, 0) | {("few", "xs"): 3}
+    assert told.loc[("many", "bag"), ["gold, start", "gold at KL = 4", "KL"]].tolist() == pytest.approx(
+        [1.0, 1.4, 10.0]
+    )
+    assert told.loc[("few", "xs")].drop("silent").isna().all()
+
+
+def test_beside_ranks_at_the_end_and_at_equal_distance():
+    told = over.beside(three_seeds())["mean"]
+    assert told["ranks"] == told["ranks, bag alone"] == -1 and told["ranks at KL = 4"] == 1
+    assert told["ranks, silent ones too"] == pytest.approx(-1)  # the silent one has the lowest accuracy, the most gold
+    assert (told["share that fall"], told["gap"]) == pytest.approx((1, (1.6 + 1.4 + 0.4) / 3))
+    assert told["ranks, a guide that knows"] == 1 and told["the best is not the most accurate"] == 1
+    assert "ranks, s alone" not in told  # one reward model ranks nothing
+
+
+def test_a_guide_that_knows_is_bounded_by_noise():
+    rows = [("many", c, s, x, [1.0, 1.0, 1.0, x * (-1) ** s], np.arange(4.0), 1) for s in (0, 1) for c, x in PAIR]
+    told = over.beside(found_of(rows))["mean"]
+    assert told["ranks, a guide that knows"] == -1 and told["ranks"] == 0
+
+
+PAIR = (("bag", 0.9), ("s", 0.6))

@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -32,8 +34,13 @@ WHO = (("gold", "gold"), ("many", "bag"), ("few", "bag"))
 
 def test_two_forms_find_the_curve_that_made_the_data():
     picture = charts.two_forms(table(), "many", "bag")
-    assert "d (a - b ln d): a 0.50, b 0.40, explains 1.00 of the variance" in picture
-    assert "explains 1.00 of the variance; d (a - b d)" in picture
+    assert "d (α - β ln d): α 0.50, β 0.40, explains 1.00 of the variance" in picture
+    assert "explains 1.00 of the variance; d (α - β d)" in picture
+    starts = re.findall(r'<path d="M(62\.0) (\S+?)L', picture)
+    assert len(starts) == 3 and len(set(starts)) == 1  # all three begin at the base: d = 0, no gain
+    still = table()
+    still["kl"] = still["kl"].map(np.zeros_like)
+    assert "never left the base" in charts.two_forms(still, "many", "bag")
     assert "not in this run" in charts.two_forms(table(), "noisy", "bag")
 
 
@@ -42,3 +49,4 @@ def test_ranking_puts_accuracy_beside_gold():
     few, many = (table().loc[(labels, "bag", 0), "end"] for labels in ("few", "many"))
     assert f"bag with labels few: accuracy 0.60, gold {few:.2f}; bag with labels many" in picture
     assert f"accuracy 0.90, gold {many:.2f}" in picture
+    assert all(f">bag, {labels}<" in picture for labels in ("few", "many"))
