@@ -40,17 +40,29 @@ def apart(log_p: torch.Tensor, log_star: torch.Tensor) -> float:
     return torch.stack([optimum.kl(p, star) for p, star in zip(log_p, log_star, strict=True)]).mean().item()
 
 
+def commonest(everything, log_p: torch.Tensor) -> dict:
+    """The completion of the greatest probability, its mean over prompts: {"text", "share"}. log_p [P, N]."""
+    mass = log_p.exp().mean(0)
+    return {"text": everything.texts[int(mass.argmax())], "share": mass.max().item()}
+
+
 def climb(learner, model, everything, budget: float, **rewards) -> dict:
-    """Drain a learner of `model`: {"stopped", "end"} -> its exact place (`Listed.place`), with the step as "step".
+    """Drain a learner of `model`: {"stopped", "end"} -> its exact place (`Listed.of`), `commonest`, and "step".
 
     "stopped" is after the first step whose batch had a KL of at least `budget` nats (the metric kl, which everyone can
     log), the end if none had; "end" is after the last step. Raises ValueError for a learner that yields nothing.
     """
+
+    def look(step):
+        with torch.no_grad():
+            law = everything.log_probabilities(model)
+        return everything.of(law, **rewards) | commonest(everything, law) | {"step": step}
+
     found, last = {}, None
     for last in learner:
         if "stopped" not in found and last.metrics.get("kl", -np.inf) >= checks.positive("budget", budget):
-            found["stopped"] = everything.place(model, **rewards) | {"step": last.step}
+            found["stopped"] = look(last.step)
     if last is None:
         raise ValueError("learner: it yielded no step: must yield at least one")
-    found["end"] = everything.place(model, **rewards) | {"step": last.step}
+    found["end"] = look(last.step)
     return {"stopped": found["end"]} | found

@@ -1,6 +1,7 @@
 """What the chapter's notebook measures with: a script that labels, the aim of IPO, a climb with a brake."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -69,6 +70,13 @@ def test_apart_is_the_mean_divergence_over_prompts():
     assert hacking.apart(p, q) == pytest.approx(expected) and hacking.apart(p, p) == 0
 
 
+def test_the_commonest_text_is_that_of_the_greatest_mean_probability():
+    everything = SimpleNamespace(texts=["a", "b", "c"])
+    log_p = torch.tensor([[0.6, 0.4, 0.0], [0.1, 0.5, 0.4]]).double().log()
+    found = hacking.commonest(everything, log_p)
+    assert found["text"] == "b" and found["share"] == pytest.approx(0.45)
+
+
 def test_a_climb_stops_at_its_budget_and_goes_on_to_its_end(xs):
     task, model, tokenizer, problems = xs
     everything = Listed(model, tokenizer, task, problems[:1])
@@ -82,7 +90,8 @@ def test_a_climb_stops_at_its_budget_and_goes_on_to_its_end(xs):
             yield step
 
     found = hacking.climb(watched(), model, everything, 0.2, again=everything.gold)
-    assert found["end"]["step"] == 16 and found["end"] == everything.place(model, again=everything.gold) | {"step": 16}
+    top = hacking.commonest(everything, everything.log_probabilities(model).detach())
+    assert found["end"] == everything.place(model, again=everything.gold) | top | {"step": 16}
     assert found["stopped"]["step"] == next(i for i, kl in enumerate(kls) if kl >= 0.2) < 16
     assert found["end"]["kl"] > found["stopped"]["kl"] > 0.02 and found["end"]["again"] == found["end"]["gold"]
 
