@@ -32,12 +32,19 @@ HALFWAY, NOISE = 1.5, 0.25  # the annotator accepts a text with chance sigmoid((
 
 
 class World(NamedTuple):
-    """The N texts of one prompt, their log-probabilities under the start model and their rewards, [N] float64."""
+    """The N texts of one prompt, their log-probabilities under the start model and their rewards, [N] float64.
+
+    points: the annotator's rubric, [N]; seen, accepted: how often a text is among the judge's labels, and how often
+    the annotator accepted it there, [N] int.
+    """
 
     prompt: str
     texts: tuple
     log_prior: torch.Tensor
     reward: torch.Tensor
+    points: np.ndarray
+    seen: np.ndarray
+    accepted: np.ndarray
 
     def star(self, beta: float) -> torch.Tensor:
         """log pi*, [N]: see `optimum.tilt`."""
@@ -69,12 +76,13 @@ def world(seed: int, length: int = 4) -> World:
     _, tokenizer = lm.load(BASE)
     texts, problem = tuple(exact.texts(start, tokenizer)), problems[seed % len(problems)]
     rows = rng.choice(len(texts), LABELS, p=log_prior.softmax(0).numpy())
-    gold = rewards(lm.tasks.style(length=length), problem, start.ids.numpy())[rows]
-    label = rng.random(LABELS) < 1 / (1 + np.exp(-(gold - HALFWAY) / NOISE))
+    points = rewards(lm.tasks.style(length=length), problem, start.ids.numpy())
+    label = rng.random(LABELS) < 1 / (1 + np.exp(-(points[rows] - HALFWAY) / NOISE))
     words = CountVectorizer(ngram_range=(1, 2), token_pattern=r"\S+").fit_transform([f"^ {text} $" for text in texts])
     judge = LogisticRegression(max_iter=1000).fit(words[rows], label)
     reward = torch.from_numpy(judge.predict_log_proba(words)[:, 1])
-    return World(problem.prompt, texts, log_prior, reward)
+    seen, accepted = (np.bincount(those, minlength=len(texts)) for those in (rows, rows[label]))
+    return World(problem.prompt, texts, log_prior, reward, points, seen, accepted)
 
 
 def held_by(log_p: torch.Tensor, share: float = 0.9) -> int:

@@ -15,7 +15,8 @@ WRITTEN = 100_000  # texts of the simulation
 
 
 def passed(judges: int, prompt: int) -> str:
-    """The likeliest texts under pi* at beta = 1 / judges, beside those of 100,000 written texts that passed; HTML.
+    """The likeliest texts under pi* at beta = 1 / judges, beside those of 100,000 written texts that passed, and what
+    the judge knows of each from his labels; HTML.
 
     prompt: the seed of a world.
     """
@@ -24,10 +25,12 @@ def passed(judges: int, prompt: int) -> str:
     chance = (judges * world.reward).exp().numpy()
     count = rng.binomial(rng.multinomial(WRITTEN, world.log_prior.softmax(0).numpy()), chance)
     head = ("text", "pi_0, %", "one judge's P(ok), %", "pi*, %", f"of {count.sum():,} that passed, %")
+    head += ("annotator's points", f"times among the {posteriors.LABELS:,} labels", "accepted there")
     rows = []
     for i in star.topk(8).indices.tolist():
         shares = (world.log_prior[i].exp(), world.reward[i].exp(), star[i].exp(), count[i] / max(count.sum(), 1))
-        rows.append((world.texts[i], *(f"{100 * float(share):.3g}" for share in shares)))
+        labels = (f"{world.points[i]:.3g}", world.seen[i], world.accepted[i])
+        rows.append((world.texts[i], *(f"{100 * float(share):.3g}" for share in shares), *labels))
     log_z, kl = optimum.log_partition(world.log_prior, world.reward, 1 / judges), optimum.kl(star, world.log_prior)
     words = f"Z = {float(log_z.exp()):.2g} is the share that passes. Mean reward "
     words += f"{float(optimum.expected(star, world.reward)):.3f}, KL(pi* || pi_0) = {float(kl):.2f} nats, "
@@ -68,6 +71,15 @@ def plane(run, seed: int, learners=None) -> str:
     return svg.chart(lines, title, "KL(pi || pi_0), nats", "mean reward, nats", words, height=420)
 
 
+def beside_best(run, arm: str, number: int) -> list:
+    """Means over seeds of [KL(pi || pi_0), reward, texts, the most reward at that KL, how much is missing]: `arm` at
+    point `number` of its recorded path (-1: its end). Reward and what is missing in nats."""
+    rows = evaluations.of_kind(run, "end", arm=arm)
+    kl, reward, texts = ([path[name][number] for path in rows["path"]] for name in ("kl", "reward", "texts"))  # [S]
+    best = [posteriors.best_at(posteriors.world(seed), far) for seed, far in zip(rows["seed"], kl, strict=True)]
+    return [float(np.mean(one)) for one in (kl, reward, texts, best, np.subtract(best, reward))]
+
+
 def distances(run, distance: str) -> str:
     """log10 of a distance (a key of DISTANCES) over the steps: the mean over seeds, in a band of one standard error."""
     lines = []
@@ -78,16 +90,17 @@ def distances(run, distance: str) -> str:
             steps = np.linspace(0, run.config["train steps"], values.shape[1])
             lines.append(svg.mean_and_error(arm, steps, values)._replace(place=place))
     words = "; ".join(f"{line.label} ends at {10 ** line.y[-1]:.3f} nats" for line in lines)
-    return svg.chart(lines, f"{distance}, mean over seeds", "step", f"log10 of {distance} in nats", words, height=380)
+    label = f"log10 of {distance}: -1 is 0.1 nats, -2 is 0.01"
+    return svg.chart(lines, f"{distance}, mean over seeds", "step", label, words, height=380)
 
 
 def written(run, seed: int, judges: int) -> str:
-    """The ten likeliest texts of pi_0, pi* and three learners side by side, with probability and P(ok); HTML."""
+    """The ten likeliest texts of pi_0, pi* and three learners (those that are there), with probability and P(ok)."""
     world, rows, columns = posteriors.world(seed), ended(run, seed), {}
     number = {text: i for i, text in enumerate(world.texts)}
     for name, log_p in (("pi_0", world.log_prior), (f"pi* {judges}", world.star(1 / judges))):
         columns[name] = [(world.texts[i], float(log_p[i].exp())) for i in log_p.topk(10).indices.tolist()]
-    columns |= {arm: rows[arm]["likely"] for arm in (f"KL-RL {judges}", f"GDC {judges}", "no KL")}
+    columns |= {arm: rows[arm]["likely"] for arm in (f"KL-RL {judges}", f"GDC {judges}", "no KL") if arm in rows}
     lines = []
     for likely in columns.values():
         line = [f"{text} {100 * p:.1f} ({float(world.reward[number[text]].exp()):.2f})" for text, p in likely]

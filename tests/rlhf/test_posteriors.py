@@ -41,6 +41,13 @@ def test_the_judge_has_learnt_what_the_annotator_likes(world):
     assert (prior * chance).sum().item() == pytest.approx(accepted, abs=0.04)
 
 
+def test_the_labels_are_counted_text_by_text(world):
+    assert world.seen.sum() == posteriors.LABELS and (world.accepted <= world.seen).all()
+    often = world.seen > 50  # few texts; each is accepted about as often as its points say
+    chance = 1 / (1 + np.exp(-(world.points[often] - posteriors.HALFWAY) / posteriors.NOISE))
+    assert often.sum() > 1 and world.accepted[often] / world.seen[often] == pytest.approx(chance, abs=0.15)
+
+
 def test_place_is_exact_and_the_identity_holds_for_any_policy(world):
     with torch.no_grad():
         policy = posteriors.policy(2)  # another prompt's policy: any law over the same texts will do

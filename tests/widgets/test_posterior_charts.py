@@ -35,8 +35,10 @@ def test_passed_shows_theory_and_simulation_side_by_side(world):
     cells = [re.findall(r">([^<>]+)</t[dh]>", row) for row in rows]
     assert len(cells) == 8
     star = world.star(1.0)
-    for text, prior, chance, posterior, simulated in cells:
+    for text, prior, chance, posterior, simulated, points, seen, accepted in cells:
         i = world.texts.index(text)
+        assert float(points) == pytest.approx(world.points[i], abs=0.01)
+        assert (int(seen), int(accepted)) == (world.seen[i], world.accepted[i])
         assert float(posterior) == pytest.approx(100 * star[i].exp().item(), rel=6e-3)
         assert float(simulated) == pytest.approx(float(posterior), abs=0.6)  # about 30,000 texts passed
         assert float(prior) < 100 and 0 < float(chance) < 100
@@ -57,6 +59,18 @@ def test_the_map_has_a_path_for_each_finished_arm_in_its_own_colour(run, tmp_pat
     assert "frontier" in empty and "GDC 1" not in empty
 
 
+def test_a_posterior_misses_nothing_of_the_best_and_the_start_model_some(run, world):
+    kl, reward, texts, best, missing = posterior_charts.beside_best(run, "KL-RL 1", -1)
+    there = posteriors.place(world.star(1.0), world, 1.0)
+    assert (kl, reward, texts) == (there["kl"], there["reward"], there["texts"])
+    assert missing == pytest.approx(0, abs=1e-6) and missing == best - reward
+    rows = [{"kind": "end", "arm": "flat", "seed": 0, "path": {"kl": [1.0], "reward": [-1.0], "texts": [9]}}]
+    run.log_rollouts(9, rows)
+    star = world.star(posteriors.optimum.beta_at(world.log_prior, world.reward, 1.0))
+    most = float(star.exp() @ world.reward)
+    assert posterior_charts.beside_best(run, "flat", 0) == pytest.approx([1.0, -1.0, 9.0, most, most + 1.0])
+
+
 def test_distances_leave_out_arms_without_a_posterior(run):
     page = posterior_charts.distances(run, "KL(pi || pi*)")
     assert ">KL-RL 1<" in page and ">GDC 1<" in page and ">no KL<" not in page
@@ -69,3 +83,5 @@ def test_written_lists_ten_texts_and_the_rest(run, world):
     assert len(rows) == 12 and rows[-1].count("all others") == 5
     best = world.texts[int(world.reward.argmax())]
     assert f"&#x27;{best}&#x27;" in page or f"'{best}'" in page
+    unfinished = posterior_charts.written(run, 3, 1)  # a seed that did not run: the two laws alone
+    assert unfinished.count("all others") == 2
