@@ -4,7 +4,6 @@ import numpy as np
 
 from rlkit import checks
 from rlkit.html import table
-from rlkit.rlhf import offline_texts, text_piles
 from rlkit.stats import paired_bootstrap
 from rlkit.widgets import score_charts, show, svg
 
@@ -16,6 +15,8 @@ def rewards_page(run, title) -> str:
     """Rewards of a sweep over (arm, noise, seed) so far (`text_piles.results`), 0 the pile's mean: a `score_grid`."""
     if not run.metric_names:
         return show.note("The first learner is still at work.")
+    from rlkit.rlhf import text_piles  # needs torch, which the first chapters run without
+
     scores = {}
     for (arm, noise), found in text_piles.results(run)["reward"].groupby(["arm", "noise"], sort=False):
         condition = f"{noise:.0%} of the rewards swapped" if noise else "rewards as they are"
@@ -57,6 +58,8 @@ def pile_page(texts) -> str:
     ]
     reward, value, bad = data["reward"], data["reward"] - data["advantage"], data["bad"]
     same = np.mean((reward > reward.mean()) == data["kept"])
+    from rlkit.rlhf import offline_texts
+
     pairs = offline_texts.derived_pairs(list(data["prompt"]), list(data["text"]), reward, 0)
     said = (
         f"Mean reward {reward.mean():.2f}, by good authors {reward[~bad].mean():.2f}, by bad ones "
@@ -77,6 +80,8 @@ def arms_page(run, gaps: list, title) -> str:
 
     gaps: pairs (arm, other arm), without noise. title: of the dots.
     """
+    from rlkit.rlhf import text_piles
+
     found, cells = text_piles.results(run), run.rollouts().query("kind == 'cell'")
     rates, rows = cells.groupby("arm")["learning_rate"].first(), []
     for (arm, noise), part in found.groupby(["arm", "noise"], sort=False):

@@ -6,7 +6,6 @@ import numpy as np
 
 from rlkit import evaluations
 from rlkit.html import COLOURS, table
-from rlkit.rlhf import optimum, posteriors
 from rlkit.widgets import show, svg
 
 DISTANCES = {"KL(pi || pi*)": "reverse", "KL(pi* || pi)": "forward"}
@@ -20,6 +19,8 @@ def passed(judges: int, prompt: int) -> str:
 
     prompt: the seed of a world.
     """
+    from rlkit.rlhf import optimum, posteriors  # needs torch, which the first chapters run without
+
     world, rng = posteriors.world(prompt), np.random.default_rng(0)
     star = world.star(1 / judges)
     chance = (judges * world.reward).exp().numpy()
@@ -57,6 +58,8 @@ def plane(run, seed: int, learners=None) -> str:
 
     learners: only these arms; None: all.
     """
+    from rlkit.rlhf import optimum, posteriors
+
     world, places = posteriors.world(seed), _places(run)
     steps = [np.geomspace(a, b, 13)[1:] for a, b in itertools.pairwise(MARKS)]
     betas = 1 / np.concatenate([MARKS[:1], *steps])  # 49: the five marks that a line has are at MARKS
@@ -74,6 +77,8 @@ def plane(run, seed: int, learners=None) -> str:
 def beside_best(run, arm: str, number: int) -> list:
     """Means over seeds of [KL(pi || pi_0), reward, texts, the most reward at that KL, how much is missing]: `arm` at
     point `number` of its recorded path (-1: its end). Reward and what is missing in nats."""
+    from rlkit.rlhf import posteriors
+
     rows = evaluations.of_kind(run, "end", arm=arm)
     kl, reward, texts = ([path[name][number] for path in rows["path"]] for name in ("kl", "reward", "texts"))  # [S]
     best = [posteriors.best_at(posteriors.world(seed), far) for seed, far in zip(rows["seed"], kl, strict=True)]
@@ -96,6 +101,8 @@ def distances(run, distance: str) -> str:
 
 def written(run, seed: int, judges: int) -> str:
     """The ten likeliest texts of pi_0, pi* and three learners (those that are there), with probability and P(ok)."""
+    from rlkit.rlhf import posteriors
+
     world, rows, columns = posteriors.world(seed), ended(run, seed), {}
     number = {text: i for i, text in enumerate(world.texts)}
     for name, log_p in (("pi_0", world.log_prior), (f"pi* {judges}", world.star(1 / judges))):

@@ -3,7 +3,6 @@
 from rlkit import checks
 from rlkit.evaluations import of_kind
 from rlkit.html import table
-from rlkit.rlhf import dataset_resets
 from rlkit.widgets import score_charts, show, svg
 
 
@@ -28,6 +27,8 @@ def progress(run, looks: dict, arms: tuple) -> str:
 
 def ends(run, arms: tuple, rival: str) -> str:
     """Gold reward of each arm's texts, and the chance that one of them beats a text of `rival`: `score_grid`."""
+    from rlkit.rlhf import dataset_resets  # needs torch, which the first chapters run without
+
     gold, shown = dataset_resets.gold_of(run), {}
     for arm in arms:
         wins = dataset_resets.beats(gold[arm], gold[rival]).mean(1)
@@ -38,6 +39,8 @@ def ends(run, arms: tuple, rival: str) -> str:
 
 def side_by_side(run, task, problems: list, prompt: int, each: int, arms: tuple) -> str:
     """`each` texts of every arm about the problem of number `prompt`, of the run's first seed, with their rubric."""
+    from rlkit.rlhf import dataset_resets
+
     rows, seen = [], dataset_resets.results(run)
     seen = seen[seen["seed"] == seen["seed"].min()].set_index("arm")["texts"]
     if prompt >= min(map(len, seen)):

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+pytest.importorskip("torch")
 from rlkit.rlhf import overoptimisation as over
 from rlkit.widgets import ceiling_charts as charts
 

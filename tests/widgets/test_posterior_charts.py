@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+pytest.importorskip("torch")
 from rlkit.html import COLOURS
 from rlkit.rlhf import posteriors
 from rlkit.runs import Run
