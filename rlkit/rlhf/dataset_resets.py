@@ -1,6 +1,7 @@
 """Preferences between a base and a better author, and what a policy is worth from its prompts."""
 
 import numpy as np
+import pandas as pd
 import torch
 
 from rlkit import checks, lm
@@ -113,6 +114,12 @@ def gold_of(run) -> dict:
     """arm -> gold rewards [S, P, G] of the texts that were written at the end, from the prompt."""
     each = results(run).groupby("arm", sort=False)["each"]
     return {arm: np.stack([np.array(x, dtype=float) for x in some]) for arm, some in each}
+
+
+def by_seed(run) -> pd.DataFrame:
+    """The mean gold reward of the texts written at the end, from the prompt: a row for each seed, a column an arm."""
+    table = results(run).assign(gold=lambda rows: [np.mean(x) for x in rows["each"]])
+    return table.pivot(index="seed", columns="arm", values="gold")[list(table["arm"].unique())]
 
 
 def given_away(start, problems: list, opening: str, n: int, seed: int) -> dict:

@@ -37,8 +37,8 @@ def ends(run, arms: tuple, rival: str) -> str:
     return score_charts.score_grid(shown, even, f"Texts written from the prompt, {len(wins)} seeds")
 
 
-def side_by_side(run, task, problems: list, prompt: int, each: int, arms: tuple) -> str:
-    """`each` texts of every arm about the problem of number `prompt`, of the run's first seed, with their rubric."""
+def side_by_side(run, task, problems: list, prompt: int, texts_of_each: int, arms: tuple) -> str:
+    """`texts_of_each` texts of every arm about the problem of number `prompt`, of the first seed, with their rubric."""
     from rlkit.rlhf import dataset_resets
 
     rows, seen = [], dataset_resets.results(run)
@@ -46,7 +46,7 @@ def side_by_side(run, task, problems: list, prompt: int, each: int, arms: tuple)
     if prompt >= min(map(len, seen)):
         checks.fail("prompt", prompt, f"below {min(map(len, seen))}: texts about no more prompts were kept")
     for arm in arms:
-        for text in seen[arm][prompt][:each]:
+        for text in seen[arm][prompt][:texts_of_each]:
             judged = task.verify(problems[prompt], text)
             numbers = [task.reward(judged), *(judged[part] for part in ("coverage", "fluency", "repetition"))]
             rows.append((arm, text, *(f"{x:.2f}" for x in numbers)))

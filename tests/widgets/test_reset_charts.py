@@ -36,6 +36,12 @@ def test_gold_of_lists_seeds_in_their_order(run):
     assert gold["b"].shape == (2, 3, 2) and (gold["b"][0] == 1.5).all() and (gold["c"][1] == 0.75).all()
 
 
+def test_by_seed_has_a_row_for_each_seed_and_a_column_for_each_arm(run):
+    table = dataset_resets.by_seed(run)
+    assert list(table.columns) == ["c", "b"] and list(table.index) == [0, 1]  # arms as they come, seeds in order
+    assert table["b"].tolist() == [1.5, 1.75] and table["c"].tolist() == [0.5, 0.75]
+
+
 def test_progress_draws_the_arms_that_were_followed_in_their_own_colours(run, tmp_path):
     page = reset_charts.progress(run, {"opens": "chance to open"}, ARMS)
     assert COLOURS[1] in page and COLOURS[0] not in page and COLOURS[2] not in page
