@@ -66,15 +66,14 @@ class NetworkPolicy(torch.nn.Module):
         V = model.get_input_embeddings().weight.shape[0]
         _, T = _shape(self, V, length)
         starts = _tree(V, T)[3]
-        longest = {
-            start: row for row, start in zip(itertools.count(), (s for s in starts if len(s) == T - 1), strict=False)
-        }
+        longest = [start for start in starts if len(start) == T - 1]
+        number = dict(zip(longest, range(len(longest)), strict=True))
         # Any longest prefix that begins with a shorter one has the logits after that one on its way.
-        row = [longest[start + (1,) * (T - 1 - len(start))] for start in starts]
+        row = [number[start + (1,) * (T - 1 - len(start))] for start in starts]
         self.model = model
         prompt_ids, _ = prefix.encode(tokenizer, [prompt])
         self.register_buffer("prompt", prompt_ids, persistent=False)  # [1, Tp]
-        self.register_buffer("prefixes", torch.tensor(list(longest)).reshape(len(longest), T - 1), persistent=False)
+        self.register_buffer("prefixes", torch.tensor(longest).reshape(len(longest), T - 1), persistent=False)
         self.register_buffer("place", torch.tensor([row, [len(start) for start in starts]]), persistent=False)
 
     def rows(self) -> torch.Tensor:

@@ -187,8 +187,7 @@ def against_kl(rows, number: int) -> dict:
     found["formula, best of N"] = (best["bound"].to_numpy(), best["reward"].to_numpy())
     line = optimum.frontier(prior, gold, gold, np.geomspace(20, 0.02, 60))
     end = best["bound"].max(), gold.max().item()
-    # A chart marks five points evenly: with its last point repeated, this line, which is no policy, has two.
-    line = [np.pad(x.numpy(), (0, 240), constant_values=last) for x, last in zip(line, end, strict=True)]
+    line = [np.append(x.numpy(), last) for x, last in zip(line, end, strict=True)]
     return {"optimum": tuple(line)} | found
 
 

@@ -5,11 +5,10 @@ import pandas as pd
 import torch
 
 from rlkit import checks, lm
-from rlkit.lm import judge, sample, score_tokens
+from rlkit.lm import sample
 from rlkit.rlhf import preferences, reward_models
-from rlkit.rlhf.draws import draw
+from rlkit.rlhf.draws import draw, written
 from rlkit.rlvr import formats
-from rlkit.rlvr.batches import rewards_of
 from rlkit.rlvr.evaluation import derive
 from rlkit.rlvr.experiments import collect
 from rlkit.runs import Step
@@ -77,14 +76,10 @@ def tested(model, reference, tokenizer, task, problems: list, reward, *, samples
     metrics, means over the texts: gold; reward, of the learner's `reward`; each part of the rubric; kl: log pi -
     log pi_ref of a text (nats). The same seed draws with the same random numbers.
     """
-    drawn = judge(sample(model, tokenizer, problems, samples, task.max_new_tokens, seed=seed), task, problems)
-    with torch.no_grad():
-        frozen = score_tokens(reference, drawn)
-    gold = rewards_of(task, drawn.reward_parts)
+    drawn, gold, texts, kl = written(model, reference, tokenizer, task, problems, samples=samples, seed=seed)
     found = {"gold": gold.mean().item(), "reward": reward(drawn, problems).mean().item()}
     found |= {name: value.double().mean().item() for name, value in drawn.reward_parts.items()}
-    texts = [drawn.text[row : row + samples] for row in range(0, len(drawn.text), samples)]
-    return found | {"kl": (drawn.logp - frozen).sum(1).mean().item()}, gold.numpy(), texts
+    return found | {"kl": kl}, gold.numpy(), texts
 
 
 def measured(learner, model, name, tokenizer, task, problems: list, reward, *, opening, every, seed, **labels) -> tuple:

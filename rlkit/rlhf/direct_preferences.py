@@ -13,7 +13,7 @@ from rlkit import checks
 from rlkit.lm import exact
 from rlkit.lm.rollouts import score_tokens
 from rlkit.rlhf import losses
-from rlkit.rlhf.preference_rollouts import pairs_of
+from rlkit.rlhf.preference_rollouts import on, pairs_of
 from rlkit.rlhf.reward_models import adamw, descend, share_ranked
 from rlkit.rlvr.batches import order
 from rlkit.runs import Step
@@ -57,8 +57,7 @@ def dpo(
     objective = LOSSES[checks.one_of("loss", loss, tuple(LOSSES))]
     beta, clip_gradient = checks.positive("beta", beta), checks.positive("clip_gradient", clip_gradient)
     optimizer = adamw(model, learning_rate)
-    data = pairs_of(tokenizer, rows, max_new_tokens)
-    data = data._replace(**{n: getattr(data, n).to(model.device) for n in ("prompt_ids", "prompt_mask", "ids", "mask")})
+    data = on(pairs_of(tokenizer, rows, max_new_tokens), model.device)
 
     def pairs(numbers) -> torch.Tensor:
         """log pi of chosen and rejected, [B, 2], of the rows of these numbers [B]."""

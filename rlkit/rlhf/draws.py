@@ -4,7 +4,7 @@ import torch
 
 from rlkit import checks
 from rlkit.lm import prefix
-from rlkit.lm.rollouts import judge, sample
+from rlkit.lm.rollouts import judge, sample, score_tokens
 from rlkit.rlvr import batches
 
 
@@ -40,6 +40,19 @@ def draw(model, tokenizer, task, reward, problems, starts, group_size, seed) -> 
         tokens=int(rollouts.mask.sum()),
         truncated=rollouts.finish.count("length") / len(rollouts.finish),
     )
+
+
+def written(model, reference, tokenizer, task, problems: list, *, samples: int, seed: int) -> tuple:
+    """(rollouts, rewards [P, G], texts, kl) of G = samples completions that the model writes for each problem.
+
+    The rollouts are judged, rewards are the task's own; texts: P lists of G; kl: mean of log pi - log pi_ref of a
+    completion (nats), an estimate of KL(pi || reference). The same seed draws with the same random numbers.
+    """
+    drawn = judge(sample(model, tokenizer, problems, samples, task.max_new_tokens, seed=seed), task, problems)
+    with torch.no_grad():
+        frozen = score_tokens(reference, drawn)
+    texts = [drawn.text[row : row + samples] for row in range(0, len(drawn.text), samples)]
+    return drawn, batches.rewards_of(task, drawn.reward_parts), texts, (drawn.logp - frozen).sum(1).mean().item()
 
 
 def joined(text: str, more: str) -> str:

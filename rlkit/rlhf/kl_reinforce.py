@@ -68,12 +68,10 @@ def reinforce(
     Raises ValueError for bad arguments and FloatingPointError for a number that is not finite: the model is then as
     after the last step, and the batch is in runs/failed.
     """
-    given = {"steps": steps, "problems": problems, "prompts_per_step": prompts_per_step, "group_size": group_size}
-    given |= {"seed": seed, "micro_batch": micro_batch, "log_rollouts_every": log_rollouts_every}
-    settings = {"beta": beta, "clip_gradient": clip_gradient, "learning_rate": learning_rate}
-    trainable, given["problems"] = on_policy.check(model, task, smallest_group=2, **settings, **given)
-    how = {"max_new_tokens": task.max_new_tokens, "micro_batch": micro_batch}
-    how |= {"entropy_bonus": 0.0, "clip_gradient": clip_gradient}
+    settings = {"beta": beta, "clip_gradient": clip_gradient, "learning_rate": learning_rate, "problems": problems}
+    settings |= {"steps": steps, "prompts_per_step": prompts_per_step, "group_size": group_size, "seed": seed}
+    settings |= {"micro_batch": micro_batch, "log_rollouts_every": log_rollouts_every}
+    trainable, given, how = on_policy.check(model, task, smallest_group=2, **settings)
 
     def training():
         parameters = list(trainable.values())

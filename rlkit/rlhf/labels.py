@@ -9,6 +9,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from scipy.stats import binomtest
 
 from rlkit import checks, paths
 from rlkit.records import Records
@@ -16,7 +17,6 @@ from rlkit.rlhf.preference_rows import FURTHER
 
 FORMAT, VERSION = "rlkit-labels", 1
 APART = (5, 15)  # pairs between a pair and its repetition: too many to remember, few enough to get there
-Z = 1.959963984540054  # the normal quantile of a 95 % interval
 
 
 class Showing(NamedTuple):
@@ -36,17 +36,15 @@ class Share(NamedTuple):
 
 
 def share(k: int, n: int) -> Share:
-    """k of n with the interval (k + z^2/2 -+ z sqrt(k (n - k) / n + z^2/4)) / (n + z^2), z = 1.96.
+    """k of n with Wilson's interval (1927, "Probable inference, the law of succession, and statistical inference").
 
-    Source: Wilson 1927, "Probable inference, the law of succession, and statistical inference". Raises ValueError
-    unless 0 <= k <= n.
+    Raises ValueError unless 0 <= k <= n.
     """
     if checks.count("k", k) > checks.count("n", n):
         checks.fail("k", k, f"at most n = {n}")
     if not n:
         return Share(0, 0, math.nan, math.nan)
-    middle, reach = k + Z**2 / 2, Z * math.sqrt(k * (n - k) / n + Z**2 / 4)
-    return Share(k, n, max(0.0, (middle - reach) / (n + Z**2)), min(1.0, (middle + reach) / (n + Z**2)))
+    return Share(k, n, *map(float, binomtest(k, n).proportion_ci(0.95, method="wilson")))
 
 
 def schedule(pairs: int, repeats: float, seed: int) -> list:

@@ -9,10 +9,10 @@ import torch
 
 from rlkit import checks
 from rlkit.lm import prefix
-from rlkit.lm.rollouts import judge, sample, score_tokens
-from rlkit.rlhf.preference_rollouts import as_rollouts
+from rlkit.lm.rollouts import score_tokens
+from rlkit.rlhf.draws import written
+from rlkit.rlhf.preference_rollouts import as_rollouts, on
 from rlkit.rlhf.reward_models import adamw, descend
-from rlkit.rlvr.batches import rewards_of
 from rlkit.runs import Step
 
 AT_ONCE = 1024  # texts that the reference scores at a time
@@ -98,8 +98,7 @@ def learn(
     if chances.min() < 0 or chances.sum() == 0:
         checks.fail("chances", chances.tolist(), "at least 0, and one of them above")
     optimizer, clip_gradient = adamw(model, learning_rate), checks.positive("clip_gradient", clip_gradient)
-    data = as_rollouts(tokenizer, prompts, [[text] for text in completions], max_new_tokens)
-    data = data._replace(**{n: getattr(data, n).to(model.device) for n in ("prompt_ids", "prompt_mask", "ids", "mask")})
+    data = on(as_rollouts(tokenizer, prompts, [[text] for text in completions], max_new_tokens), model.device)
     rng = np.random.default_rng(checks.seed(seed))
 
     def updates():
@@ -163,12 +162,9 @@ def tested(model, reference, tokenizer, task, problems: list, *, samples: int, s
     over G such sets, those without a bigram aside; entropy: -mean log pi of a token (nats); kl: mean of log pi -
     log pi_ref of a text (nats), an estimate of KL(pi || reference). The same seed draws with the same random numbers.
     """
-    drawn = judge(sample(model, tokenizer, problems, samples, task.max_new_tokens, seed=seed), task, problems)
-    with torch.no_grad():
-        frozen = score_tokens(reference, drawn)
-    rewards = rewards_of(task, drawn.reward_parts).numpy()
-    texts = [drawn.text[row : row + samples] for row in range(0, len(drawn.text), samples)]
+    drawn, rewards, texts, kl = written(model, reference, tokenizer, task, problems, samples=samples, seed=seed)
+    rewards = rewards.numpy()
     found = {"reward": rewards.mean(), "words": np.mean([len(text.split()) for text in drawn.text])}
     found |= {"distinct_2": np.nanmean([distinct(one) for one in zip(*texts, strict=True)])}
     found |= {"entropy": -(drawn.logp.sum() / drawn.mask.sum()).item()}
-    return found | {"kl": (drawn.logp - frozen).sum(1).mean().item()}, rewards, texts
+    return found | {"kl": kl}, rewards, texts

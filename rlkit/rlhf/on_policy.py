@@ -26,11 +26,14 @@ def check(
     micro_batch,
     log_rollouts_every,
     group_size,
+    steps,
+    prompts_per_step,
     smallest_group=1,
-    **counts,
 ):
-    """(trainable: name -> parameter, problems), after all arguments have been found good; else ValueError, one line."""
-    for name, value in counts.items():
+    """(trainable: name -> parameter, what `train` is given, how `rlvr.updates.update` updates), after all arguments
+    have been found good; else ValueError, one line."""
+    given = {"steps": steps, "prompts_per_step": prompts_per_step}
+    for name, value in given.items():
         checks.positive_int(name, value)
     if checks.positive_int("group_size", group_size) < smallest_group:
         checks.fail("group_size", group_size, f"at least {smallest_group}: completions of a group are compared")
@@ -52,7 +55,10 @@ def check(
     narrow = next((name for name, p in trainable.items() if p.dtype in (torch.float16, torch.bfloat16)), None)
     if narrow:
         raise ValueError(f"model: its trainable {narrow} is {trainable[narrow].dtype}: must be float32")
-    return trainable, problems
+    given |= {"problems": problems, "group_size": group_size, "seed": seed, "micro_batch": micro_batch}
+    given |= {"log_rollouts_every": log_rollouts_every}
+    how = {"max_new_tokens": task.max_new_tokens, "micro_batch": micro_batch}
+    return trainable, given, how | {"entropy_bonus": 0.0, "clip_gradient": clip_gradient}
 
 
 def train(

@@ -34,6 +34,12 @@ def as_rollouts(tokenizer, prompts: list, completions: list, max_new_tokens: int
     return Rollouts(list(prompts), size, prompt_ids, prompt_mask, ids, mask, unknown, texts, finish, 1.0, 1.0, 0)
 
 
+def on(rollouts: Rollouts, device) -> Rollouts:
+    """The rollouts with what the scorer reads on this device."""
+    read = ("prompt_ids", "prompt_mask", "ids", "mask")
+    return rollouts._replace(**{name: getattr(rollouts, name).to(device) for name in read})
+
+
 def pairs_of(tokenizer, rows: list, max_new_tokens: int | None) -> Rollouts:
     """Preferences as rollouts with G = 2: chosen, rejected. Raises ValueError for a row without the three texts."""
     if not rows:

@@ -82,10 +82,10 @@ def ppo(
     Metrics besides: value_loss (before the critic's steps); explained_variance: of returns, by the values that
     advantages were taken with. Logged rows: advantage, the mean over tokens; token_advantages and values, one a token.
     """
-    given = {"steps": steps, "problems": problems, "prompts_per_step": prompts_per_step, "group_size": group_size}
-    given |= {"seed": seed, "micro_batch": micro_batch, "log_rollouts_every": log_rollouts_every}
-    settings = {"beta": beta, "clip_gradient": clip_gradient, "learning_rate": learning_rate}
-    trainable, given["problems"] = on_policy.check(model, task, **settings, **given)
+    settings = {"beta": beta, "clip_gradient": clip_gradient, "learning_rate": learning_rate, "problems": problems}
+    settings |= {"steps": steps, "prompts_per_step": prompts_per_step, "group_size": group_size, "seed": seed}
+    settings |= {"micro_batch": micro_batch, "log_rollouts_every": log_rollouts_every}
+    trainable, given, how = on_policy.check(model, task, **settings)
     for name, value in {"updates_per_batch": updates_per_batch, "mini_batches": mini_batches}.items():
         checks.positive_int(name, value)
     positive = {"clip": clip, "value_clip": value_clip, "critic_learning_rate": critic_learning_rate}
@@ -95,8 +95,6 @@ def ppo(
         checks.probability(name, value)
     if mini_batches > prompts_per_step:
         checks.fail("mini_batches", mini_batches, f"at most prompts_per_step={prompts_per_step}")
-    how = {"max_new_tokens": task.max_new_tokens, "micro_batch": micro_batch}
-    how |= {"entropy_bonus": 0.0, "clip_gradient": clip_gradient}
 
     def training():
         size = model.config.get_text_config().hidden_size

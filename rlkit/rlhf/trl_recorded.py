@@ -4,7 +4,6 @@ Nothing here is about a loss: that is TRL's own.
 """
 
 import math
-import traceback
 
 import torch
 from datasets import Dataset
@@ -13,6 +12,7 @@ from transformers import PrinterCallback, TrainerCallback
 from rlkit import checks
 from rlkit.lm import adapters, prefix
 from rlkit.rlhf import trl_rows
+from rlkit.rlvr.trl_runs import Told
 from rlkit.rlvr.trl_scorer import quantised
 from rlkit.runs import Run, Step
 
@@ -33,7 +33,7 @@ class Recorder(TrainerCallback):
         self.trainer.validated(state.global_step, metrics)
 
 
-class Recorded:
+class Recorded(Told):
     """Stands in front of one of TRL's trainers: class DPOTrainer(Recorded, trl.DPOTrainer).
 
     Such a class has `_ours(theirs)`, the kit's metrics from TRL's (each name -> number).
@@ -50,7 +50,7 @@ class Recorded:
             raise ValueError("model: has no parameter that requires a gradient: nothing to train")
         with prefix.dropout_off(model):
             pass  # bitsandbytes is told not to repack 4-bit weights on CPUs, before TRL runs the model in eval mode
-        self.run, self._losses, self._gradient_norm, self._waiting = None, [], math.nan, None
+        self.run, self._losses, self._waiting = None, [], None
 
     def _datasets(self, tokenizer, rows, held_out, max_new_tokens, **how) -> dict:
         """train_dataset and eval_dataset of TRL's trainer."""
@@ -61,7 +61,6 @@ class Recorded:
 
     def _begin(self, run: Run | str | None, config: dict) -> None:
         """After TRL's trainer is made: who logs, and where to."""
-        self._trainable = [p for p in self.model.parameters() if p.requires_grad]
         self.remove_callback(PrinterCallback)  # it prints what the run holds
         self.add_callback(Recorder(self))
         if not self.accelerator.is_main_process:
@@ -89,27 +88,10 @@ class Recorded:
             self._losses.append(loss)
         return found
 
-    def training_step(self, *args, **options):
-        loss = super().training_step(*args, **options)
-        if self.accelerator.sync_gradients:  # the gradient of the optimizer step is whole, and not yet clipped
-            gradients = [p.grad for p in self._trainable if p.grad is not None]
-            scale = self.accelerator.scaler.get_scale() if self.accelerator.scaler else 1.0  # of fp16
-            self._gradient_norm = torch.nn.utils.get_total_norm(gradients).item() / scale
-        return loss
-
     def train(self, *args, **options):
         """As Trainer.train; the run is told how it ended, whatever training raises."""
-        try:
-            with adapters.without_their_warning():
-                result = super().train(*args, **options)
-        except KeyboardInterrupt:
-            self._finish("stopped")
-            raise
-        except BaseException as error:
-            self._finish("failed", "".join(traceback.format_exception_only(error)).strip())
-            raise
-        self._finish("finished" if self.state.global_step >= self.state.max_steps else "stopped")
-        return result
+        with adapters.without_their_warning():
+            return super().train(*args, **options)
 
     # ---- the run
 
@@ -118,7 +100,7 @@ class Recorded:
         loss = self.accelerator.gather(torch.stack(self._losses)).mean().item()
         cuts, since = len(self._losses), self._metrics["train"]  # lists of all micro-batches since TRL's last log
         found = self._ours({name: sum(values[-cuts:]) / len(values[-cuts:]) for name, values in since.items()})
-        found |= {"loss": loss, "gradient_norm": self._gradient_norm}
+        found |= {"loss": loss, "gradient_norm": self.gradient_norm}
         self._record()
         self._losses, self._waiting = [], Step(step, found | {"tokens": float(self._total_train_tokens)})
 
@@ -136,7 +118,7 @@ class Recorded:
             self.run.record(self._waiting)
         self._waiting = None
 
-    def _finish(self, state: str, error: str | None = None) -> None:
+    def _ended(self, state: str, error: str | None = None) -> None:
         self._record()
         if self.run is not None:
             self.run.finish(state, error=error)

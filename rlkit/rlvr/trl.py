@@ -1,7 +1,6 @@
 """TRL as the second engine: its GRPOTrainer with any objective of rlkit.rlvr.objectives in place of its losses."""
 
 import copy
-import traceback
 
 import torch
 
@@ -27,7 +26,7 @@ __all__ = ["ObjectiveTrainer", "from_task"]
 MORE = 6  # purpose of a random draw, after those of batches.py and learner.py
 
 
-class ObjectiveTrainer(Scorer):
+class ObjectiveTrainer(trl_runs.Told, Scorer):
     """TRL's GRPOTrainer that minimises an objective of the kit; TRL samples, deals out, scores, clips and steps.
 
     model, reward_funcs, args (a trl.GRPOConfig), train_dataset, processing_class (a tokenizer), callbacks, optimizers
@@ -108,18 +107,8 @@ class ObjectiveTrainer(Scorer):
         """The run that is logged to; None on processes other than the main one."""
         return self._recorder.run
 
-    def train(self, *args, **options):
-        """As Trainer.train; the run is told how it ended."""
-        try:
-            result = super().train(*args, **options)
-        except KeyboardInterrupt:
-            self._recorder.finish("stopped")
-            raise
-        except BaseException as error:
-            self._recorder.finish("failed", "".join(traceback.format_exception_only(error)).strip())
-            raise
-        self._recorder.finish("finished" if self.state.global_step >= self.state.max_steps else "stopped")
-        return result
+    def _ended(self, state: str, error: str | None = None) -> None:
+        self._recorder.finish(state, error)
 
     # ---- first stage: sample, judge, advantages of the whole batch
 
@@ -190,11 +179,3 @@ class ObjectiveTrainer(Scorer):
         mask = mask & inputs["live"].to(mask.device)[:, None]
         self._recorder.micro.append(trl_runs.seen(loss, info, logp, reference, entropy, mask))
         return loss * self.accelerator.num_processes  # over which the gradient is averaged
-
-    def training_step(self, *args, **options):
-        loss = super().training_step(*args, **options)
-        if self.accelerator.sync_gradients:  # the gradient of the optimizer step is whole, and not yet clipped
-            gradients = [p.grad for p in self._trainable if p.grad is not None]
-            scale = self.accelerator.scaler.get_scale() if self.accelerator.scaler else 1.0  # of fp16
-            self._recorder.gradient_norm = torch.nn.utils.get_total_norm(gradients).item() / scale
-        return loss

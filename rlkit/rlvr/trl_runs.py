@@ -1,6 +1,7 @@
 """What `rlkit.rlvr.trl.ObjectiveTrainer` logs: a Step of a Run for every optimizer step, named as `rlvr.train` does."""
 
 import math
+import traceback
 
 import torch
 from accelerate.utils import gather_object
@@ -48,16 +49,44 @@ def summary(found: torch.Tensor, with_reference: bool) -> dict:
     return metrics | {"clipped": clipped / max(kept, 1.0), "loss": loss}
 
 
+class Told:
+    """Stands in front of a trainer of TRL: `_ended(state, error)` hears how training ended, whatever it raised, and
+    gradient_norm is that of the last optimizer step, before the cut."""
+
+    gradient_norm = math.nan
+
+    def train(self, *args, **options):
+        """As Trainer.train; the run is told how it ended."""
+        try:
+            result = super().train(*args, **options)
+        except KeyboardInterrupt:
+            self._ended("stopped")
+            raise
+        except BaseException as error:
+            self._ended("failed", "".join(traceback.format_exception_only(error)).strip())
+            raise
+        self._ended("finished" if self.state.global_step >= self.state.max_steps else "stopped")
+        return result
+
+    def training_step(self, *args, **options):
+        loss = super().training_step(*args, **options)
+        if self.accelerator.sync_gradients:  # the gradient of the optimizer step is whole, and not yet clipped
+            gradients = [p.grad for p in self.model.parameters() if p.requires_grad and p.grad is not None]
+            scale = self.accelerator.scaler.get_scale() if self.accelerator.scaler else 1.0  # of fp16
+            self.gradient_norm = torch.nn.utils.get_total_norm(gradients).item() / scale
+        return loss
+
+
 class Recorder(TrainerCallback):
     """Collects what a trainer measures in an optimizer step and logs it when the step is made.
 
     run: a Run, or None on processes that have none. sampled, rows: set with the first step of a batch; micro: one
-    entry of `seen` for each micro-batch; gradient_norm.
+    entry of `seen` for each micro-batch.
     """
 
     def __init__(self, trainer, every: int | None):
         self.trainer, self.every, self.run, self.expected, self.tokens = trainer, every, None, False, 0
-        self.sampled, self.rows, self.micro, self.gradient_norm = {}, [], [], math.nan
+        self.sampled, self.rows, self.micro = {}, [], []
 
     def open(self, run: Run | str | None, *described) -> None:
         """Take a run, on the main process; a name makes a new one."""
@@ -74,7 +103,7 @@ class Recorder(TrainerCallback):
 
     def on_step_end(self, args, state, control, **_):
         found = self.trainer.accelerator.gather(torch.stack(self.micro)).cpu()
-        found = summary(found, self.trainer.reference is not None) | {"gradient_norm": self.gradient_norm}
+        found = summary(found, self.trainer.reference is not None) | {"gradient_norm": self.trainer.gradient_norm}
         own = self.trainer._metrics["train"]  # TRL logs what stands here; loss and norm are among Trainer's own
         for name, value in found.items():
             if name not in ("loss", "gradient_norm"):

@@ -28,7 +28,8 @@ _HUGE = 1e300  # beyond it the span of an axis overflows; drawn as a gap, like N
 class Line(NamedTuple):
     """One series of a chart; x and y are [N], low and high [N] bound a band around y, raw is (x, y) drawn faintly.
 
-    place: whose colour, dash and mark it has; None for its number in the chart.
+    place: whose colour, dash and mark it has; None for its number in the chart. marks: how many of its points, evenly
+    spaced, have a mark; None: all of them.
     """
 
     label: str
@@ -38,6 +39,7 @@ class Line(NamedTuple):
     high: np.ndarray | None = None
     raw: tuple[np.ndarray, np.ndarray] | None = None
     place: int | None = None
+    marks: int | None = 5
 
 
 def level(label: str, x, value: float, place: int | None = None) -> Line:
@@ -236,7 +238,8 @@ def chart(lines: list[Line], title, x_label, y_label, description, width: int = 
         x, y = at_x(line.x), at_y(line.y)
         parts.append(f'<path d="{path(x, y)}" {stroke(i)}/>')
         there = np.flatnonzero(np.isfinite(y))
-        marks = there[np.unique(np.linspace(0, len(there) - 1, 5).astype(int))] if len(there) else []
+        number_of = len(there) if line.marks is None else line.marks
+        marks = there[np.unique(np.linspace(0, len(there) - 1, number_of).astype(int))] if len(there) else []
         parts += [marker(i, x[j], y[j]) for j in marks]
         ends.append(float(y[there[-1]]) if len(there) else bottom)
     for i, name, y in zip(places, names, _spread(ends, 17, top + 4, bottom), strict=True):
